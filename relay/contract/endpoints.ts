@@ -1,0 +1,58 @@
+/**
+ * Ports, paths, file and variable names between operator and relay, each named once.
+ * The operator writes them into pods, the relay opens them.
+ */
+
+/** Port of the status server in the pod: health, readiness, metrics, report. */
+export const STATUS_PORT = 8025;
+
+export const statusPaths = {
+  health: "/healthz",
+  ready: "/readyz",
+  metrics: "/metrics",
+  report: "/report",
+} as const;
+
+/** A listener port below 1024 is opened this much higher in the pod, so that it needs no privilege. */
+export const LOW_PORT_SHIFT = 1000;
+
+/** The port a relay process opens for a listener that clients reach at `port`. */
+export function containerPort(port: number): number {
+  return port < 1024 ? port + LOW_PORT_SHIFT : port;
+}
+
+/** Files in the mounted configuration folder; they change together by one atomic swap. */
+export const configFiles = {
+  config: "relay.json",
+  certificate: "tls.crt",
+  certificateKey: "tls.key",
+} as const;
+
+/** File of a DKIM private key (PKCS#8 PEM) in the mounted configuration folder. */
+export function dkimKeyFile(domain: string, selector: string): string {
+  return `dkim.${selector}.${domain}.pem`;
+}
+
+/** Environment of a relay process. The pod template and local mode set it. */
+export const bootVariables = {
+  /** Name of the pod, which picks its part of the configuration: "mail-0". Required. */
+  podName: "SMTP_RELAY_POD",
+  /** Folder with the configuration files. Required. */
+  configDir: "SMTP_RELAY_CONFIG_DIR",
+  /** Folder of the spool. Required. */
+  spoolDir: "SMTP_RELAY_SPOOL_DIR",
+  /** Path of the admin socket. Default: admin.sock in the spool folder. */
+  adminSocket: "SMTP_RELAY_ADMIN_SOCKET",
+  /** Address to listen on. Default: all addresses. */
+  bindAddress: "SMTP_RELAY_BIND",
+  /** Added to every listening port, for machines where only ports tell pods apart. Default 0. */
+  portShift: "SMTP_RELAY_PORT_SHIFT",
+  /** "debug" | "info" | "warn" | "error". Default info. */
+  logLevel: "SMTP_RELAY_LOG_LEVEL",
+} as const;
+
+/** Mount points in the pod. */
+export const mountPaths = {
+  config: "/etc/smtp-relay",
+  spool: "/var/spool/smtp-relay",
+} as const;

@@ -1,0 +1,90 @@
+/**
+ * Logs: one JSON object a line on standard error, with bound fields.
+ *
+ * Mail addresses go through `address()` and nowhere else, so that `spec.privacy.addressesInLogs` holds;
+ * fields whose names speak of secrets are dropped.
+ */
+import { createHash } from "node:crypto";
+
+import type { Clock } from "./clock.ts";
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+export type AddressPrivacy = "Plain" | "Hashed" | "Omitted";
+export type LogFields = Readonly<Record<string, unknown>>;
+
+export interface Log {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** The same log with these fields on every line. */
+  with(fields: LogFields): Log;
+  /** A mail address as the privacy setting in force lets it be written. */
+  address(mailbox: string): string;
+}
+
+const ranks: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
+const secretName = /pass(word)?$|secret|private|token/i;
+/** A line longer than this is cut: a log is not a place for messages. */
+const LONGEST_FIELD = 2048;
+
+export interface LogOptions {
+  readonly clock: Clock;
+  readonly level: LogLevel;
+  readonly write: (line: string) => void;
+  /** Asked at each address, so that a changed configuration holds at once. */
+  readonly privacy: () => AddressPrivacy;
+}
+
+export function createLog(options: LogOptions, bound: LogFields = {}): Log {
+  const line =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}) => {
+      if (ranks[level] < ranks[options.level]) return;
+      const entry: Record<string, unknown> = {
+        time: new Date(options.clock.now()).toISOString(),
+        level,
+        message,
+      };
+      for (const [key, value] of Object.entries({ ...bound, ...fields })) {
+        if (!secretName.test(key)) entry[key] = printable(value);
+      }
+      options.write(`${JSON.stringify(entry)}\n`);
+    };
+  return {
+    debug: line("debug"),
+    info: line("info"),
+    warn: line("warn"),
+    error: line("error"),
+    with: (fields) => createLog(options, { ...bound, ...fields }),
+    address: (mailbox) => maskAddress(mailbox, options.privacy()),
+  };
+}
+
+/** A log that keeps nothing, for tests that do not look at it. */
+export const silentLog: Log = createLog({
+  clock: { now: () => 0, after: () => () => {} },
+  level: "error",
+  write: () => {},
+  privacy: () => "Omitted",
+});
+
+/** Hashed: the same address gives the same 12 characters, so that a person can follow one recipient. */
+export function maskAddress(mailbox: string, privacy: AddressPrivacy): string {
+  switch (privacy) {
+    case "Plain":
+      return mailbox;
+    case "Hashed":
+      return `#${createHash("sha256").update(mailbox.toLowerCase()).digest("hex").slice(0, 12)}`;
+    case "Omitted":
+      return "(omitted)";
+  }
+}
+
+function printable(value: unknown): unknown {
+  if (value instanceof Error) {
+    return value.cause === undefined ? value.message : `${value.message}: ${String(printable(value.cause))}`;
+  }
+  if (typeof value === "string" && value.length > LONGEST_FIELD) return `${value.slice(0, LONGEST_FIELD)}…`;
+  return value;
+}

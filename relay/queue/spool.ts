@@ -1,0 +1,85 @@
+/**
+ * The durable queue's port: what is promised to whoever got a 250, and to the engine.
+ *
+ * Contract, shared by every implementation and tested by one suite (test/contract/spool):
+ * 1. `commit()` resolves only after content and envelope are on stable storage, directory entries too.
+ *    It rejects, and leaves nothing behind, when the store cannot promise that. Commits that arrive
+ *    together share one sync (group commit).
+ * 2. `record()` resolves when the states of recipients are durable. What was not recorded before a crash
+ *    comes back as it was before, so it may be delivered twice, but never lost.
+ * 3. `recover()` returns every message with a waiting recipient, once, after any crash. A torn record at
+ *    the end of a log is cut off and counted, never guessed at.
+ * 4. Content is streamed both ways: no call needs a whole message in memory.
+ * 5. A failed store says so (`health`) and recovers by itself when writing works again.
+ */
+import type { Readable } from "node:stream";
+
+import type { Instant, MessageId, QueuedMessage, Recipient } from "../message.ts";
+
+/** Receives the content of one message. Exactly one of `commit` and `abort` ends it. */
+export interface ContentWriter {
+  readonly id: MessageId;
+  /** Appends bytes; the promise is the back pressure. Rejects with `SpoolError` when the store fails. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Makes content and message durable together; `message.id` must be this writer's id. */
+  commit(message: QueuedMessage): Promise<void>;
+  /** Drops what was written. Never rejects. */
+  abort(): Promise<void>;
+}
+
+/** New state of some recipients of one message, by index in `QueuedMessage.recipients`. */
+export interface RecipientUpdate {
+  readonly id: MessageId;
+  readonly changes: readonly {
+    readonly index: number;
+    readonly recipient: Pick<Recipient, "state" | "attempts" | "last">;
+  }[];
+}
+
+/**
+ * Use of an allowance that must survive a crash: units of `counter` (for example
+ * "a|google|2026-11-23") taken so far, in-flight ones included. Only ever grows within a counter.
+ */
+export interface UsageRecord {
+  readonly counter: string;
+  readonly taken: number;
+}
+
+export interface RecoveredSpool {
+  /** Messages with at least one waiting recipient, oldest first. */
+  readonly messages: readonly QueuedMessage[];
+  readonly usage: readonly UsageRecord[];
+  /** When this spool was first created: before it, use of allowances is unknown to it. */
+  readonly createdAt: Instant;
+  /** Bytes cut from the ends of logs, 0 after a clean stop. */
+  readonly tornBytes: number;
+}
+
+export type SpoolHealth =
+  | { readonly state: "Ok" }
+  | { readonly state: "Failed"; readonly reason: string; readonly since: Instant };
+
+export interface Spool {
+  /** Reads what a former life left. Called once, before anything else. */
+  recover(): Promise<RecoveredSpool>;
+  /** Starts a message. Rejects with `SpoolError` at once when the store is known to fail or is nearly full. */
+  begin(id: MessageId): Promise<ContentWriter>;
+  /** Makes recipient states durable. A message whose recipients are all final is removed. */
+  record(updates: readonly RecipientUpdate[]): Promise<void>;
+  /** Makes use of allowances durable before the units are spent. */
+  recordUsage(records: readonly UsageRecord[]): Promise<void>;
+  /** Content bytes [start, end) of a committed message; `end` left out means to the end. */
+  read(id: MessageId, range?: { readonly start: number; readonly end?: number }): Readable;
+  readonly health: SpoolHealth;
+  /** Called whenever `health` changes. */
+  onHealth(listener: (health: SpoolHealth) => void): void;
+  /** Tries the store again when it failed; called on a timer by the engine. */
+  probe(): Promise<SpoolHealth>;
+  /** Flushes and closes; afterwards every call rejects. */
+  close(): Promise<void>;
+}
+
+/** The store could not do its duty: disk full, read-only, I/O error. The client hears 4xx, never 250. */
+export class SpoolError extends Error {
+  override readonly name = "SpoolError";
+}

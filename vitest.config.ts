@@ -1,0 +1,22 @@
+/** Test projects by folder: `unit` stands beside its file; the others are told in test/. */
+import { defineConfig } from "vitest/config";
+
+const unit = ["crds/**/*.test.ts", "relay/**/*.test.ts", "operator/**/*.test.ts"];
+
+export default defineConfig({
+  test: {
+    // Two cores: more workers only wait for each other.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    setupFiles: ["test/support/requireNode24.ts"],
+    projects: [
+      { extends: true, test: { name: "unit", include: unit } },
+      { extends: true, test: { name: "architecture", include: ["test/architecture/**/*.test.ts"] } },
+      { extends: true, test: { name: "contract", include: ["test/contract/**/*.test.ts"] } },
+      { extends: true, test: { name: "scenarios", include: ["test/scenarios/**/*.test.ts"] } },
+      // Peers from Debian (Postfix, DNS servers, swaks, python3-dkim): see test/peers.ts.
+      { extends: true, test: { name: "peers", include: ["test/peers/**/*.test.ts"], testTimeout: 120_000 } },
+    ],
+  },
+});
