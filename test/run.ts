@@ -1,0 +1,166 @@
+/**
+ * `npm test` and `npm run check`: every kind of proof, in the order of how fast it fails, with a table of
+ * where the time went.
+ *
+ *   npm run check            types, lint, format, arrows, generated files, unit tests: no system packages
+ *   npm test                 all of that, then contracts, scenarios, real peers and the quickstart
+ *   npm test -- --only NAME  one step (repeatable); --list names them
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { installPeers } from "./support/peers/debian.ts";
+
+const root = join(import.meta.dirname, "..");
+const inCi = process.env["CI"] !== undefined && process.env["CI"] !== "false";
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface Step {
+  readonly name: string;
+  /** Part of `npm run check`. */
+  readonly quick: boolean;
+  run(): Promise<{ ok: boolean; counts?: Counts; note?: string }>;
+}
+
+const scratch = mkdtempSync(join(tmpdir(), "smtp-relay-tests-"));
+
+const steps: readonly Step[] = [
+  tool("types", "tsc", ["-p", "."]),
+  tool("lint", "oxlint", []),
+  tool("format", "oxfmt", ["--check", "."]),
+  program("generated", ["crds/generate.ts", "--check"], true),
+  suite("architecture", true),
+  suite("unit", true),
+  suite("contract", false),
+  suite("scenarios", false),
+  peerSuite(),
+  program(
+    "quickstart",
+    ["operator/local/quickstart/main.ts", "--once", "--state", join(scratch, "quickstart")],
+    false,
+  ),
+];
+
+const { values } = parseArgs({
+  options: {
+    check: { type: "boolean", default: false },
+    only: { type: "string", multiple: true },
+    list: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+
+if (values.help || values.list) {
+  console.log(
+    values.list
+      ? steps.map((step) => `${step.name}${step.quick ? " (check)" : ""}`).join("\n")
+      : "usage: npm test [-- --only STEP …] [--list]\n       npm run check",
+  );
+  process.exit(0);
+}
+const unknown = (values.only ?? []).filter((name) => !steps.some((step) => step.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `Cannot run ${unknown.join(", ")}: the steps are ${steps.map((step) => step.name).join(", ")}.`,
+  );
+  process.exit(2);
+}
+
+const chosen = steps.filter((step) =>
+  values.only === undefined ? step.quick || !values.check : values.only.includes(step.name),
+);
+const totals: Counts = { passed: 0, failed: 0, skipped: 0 };
+const rows: string[] = [];
+let allOk = true;
+for (const step of chosen) {
+  console.log(`\n── ${step.name} ${"─".repeat(Math.max(0, 76 - step.name.length))}`);
+  const started = performance.now();
+  const result = await step.run();
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  // A tool without counts of its own is one proof.
+  const counts = result.counts ?? { passed: result.ok ? 1 : 0, failed: result.ok ? 0 : 1, skipped: 0 };
+  totals.passed += counts.passed;
+  totals.failed += counts.failed + (!result.ok && counts.failed === 0 ? 1 : 0);
+  totals.skipped += counts.skipped;
+  allOk &&= result.ok;
+  const verdict = result.ok ? (result.note === undefined ? "ok" : "skipped") : "FAILED";
+  rows.push(
+    `  ${step.name.padEnd(14)} ${verdict.padEnd(8)} ${seconds.padStart(7)} s   ${result.note ?? `${counts.passed} passed`}`,
+  );
+  // `check` is for the person who waits: stop at the first failure. The whole run tells everything.
+  if (!result.ok && values.check) break;
+}
+rmSync(scratch, { recursive: true, force: true });
+
+console.log(`\n── where the time went ${"─".repeat(57)}\n${rows.join("\n")}\n`);
+const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : "";
+console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
+process.exitCode = allOk ? 0 : 1;
+
+/** Runs a program of ours or of node_modules with our Node, output straight to the terminal. */
+function node(args: readonly string[]): Promise<boolean> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd: root, stdio: "inherit" });
+    child.on("error", () => resolve(false));
+    child.on("exit", (code) => resolve(code === 0));
+  });
+}
+
+function tool(name: string, binary: string, args: readonly string[]): Step {
+  const path = join(root, "node_modules", ".bin", binary);
+  return { name, quick: true, run: async () => ({ ok: await node([path, ...args]) }) };
+}
+
+function program(name: string, args: readonly string[], quick: boolean): Step {
+  return { name, quick, run: async () => ({ ok: await node(args) }) };
+}
+
+function suite(project: string, quick: boolean): Step {
+  return { name: project, quick, run: () => runSuite(project) };
+}
+
+async function runSuite(project: string): Promise<{ ok: boolean; counts: Counts }> {
+  const results = join(scratch, `${project}.json`);
+  const ok = await node([
+    join(root, "node_modules", ".bin", "vitest"),
+    "run",
+    "--project",
+    project,
+    "--reporter=dot",
+    "--reporter=json",
+    `--outputFile.json=${results}`,
+  ]);
+  const counts = { passed: 0, failed: ok ? 0 : 1, skipped: 0 };
+  try {
+    const told = JSON.parse(readFileSync(results, "utf8")) as Record<string, number>;
+    counts.passed = told["numPassedTests"] ?? 0;
+    counts.failed = told["numFailedTests"] ?? counts.failed;
+    counts.skipped = (told["numPendingTests"] ?? 0) + (told["numTodoTests"] ?? 0);
+  } catch {
+    // No result file: the run broke before it could tell; `ok` is false then.
+  }
+  return { ok, counts };
+}
+
+/** Tests with Debian's programs. Where they cannot be had this is said in one line; under CI it is a failure. */
+function peerSuite(): Step {
+  return {
+    name: "peers",
+    quick: false,
+    run: async () => {
+      const installation = installPeers((line) => console.log(line));
+      if (installation.kind !== "impossible") return runSuite("peers");
+      const note = `Cannot get the test peers: ${installation.reason}`;
+      console.log(note);
+      return { ok: !inCi, counts: { passed: 0, failed: inCi ? 1 : 0, skipped: inCi ? 0 : 1 }, note };
+    },
+  };
+}
