@@ -42,7 +42,7 @@ function cruise(directory: string): Promise<Cruise> {
         try {
           resolve(JSON.parse(stdout) as Cruise);
         } catch {
-          reject(new Error(`Cannot read the arrows: ${stderr || String(error)}`));
+          reject(new Error(`Cannot read the arrows: ${stderr || (error?.message ?? "no output")}`));
         }
       },
     );

@@ -128,7 +128,7 @@ export async function startPostfix(options: PostfixOptions = {}): Promise<Postfi
     async mailbox(address) {
       const folder = join(paths.mail, "all", "new");
       const names = await readdir(folder).catch(() => []);
-      const messages = await Promise.all(names.sort().map((name) => readFile(join(folder, name))));
+      const messages = await Promise.all(names.toSorted((a, b) => a.localeCompare(b)).map((name) => readFile(join(folder, name))));
       return messages.filter((message) =>
         message.toString("latin1").toLowerCase().includes(`\ndelivered-to: ${address.toLowerCase()}\n`),
       );
