@@ -64,7 +64,12 @@ export interface DeliveryJob {
   }[];
   /** A fresh stream of the content with CRLF line ends, signatures in front, not dot-stuffed. */
   content(): Readable;
+  /** Ends the transaction at once; what is not answered by then is `unreachable`. */
   readonly signal: AbortSignal;
+  /** Called at every reply and every block written, so that the engine's watchdog sees that it moves. */
+  readonly progress?: () => void;
+  /** Transactions a connection may carry before it is closed; absent: the deliverer's own default. */
+  readonly messagesPerConnection?: number;
 }
 
 export interface DeliveryResult {
