@@ -33,14 +33,20 @@ test.each([
 });
 
 test("documents of one file keep their own lines, and empty ones are passed over", () => {
-  const { documents, refusals } = parseManifestFile("all.yaml", `---\n# only a comment\n---\n${relay}---\n${relay}`);
+  const { documents, refusals } = parseManifestFile(
+    "all.yaml",
+    `---\n# only a comment\n---\n${relay}---\n${relay}`,
+  );
 
   expect(refusals).toEqual([]);
   expect(documents.map((document) => document.locate(["spec", "replicas"]).line)).toEqual([10, 23]);
 });
 
 test("JSON is read with its lines too", () => {
-  const [document] = parseManifestFile("relay.json", '{\n  "kind": "SmtpRelay",\n  "spec": {\n    "replicas": 1\n  }\n}').documents;
+  const [document] = parseManifestFile(
+    "relay.json",
+    '{\n  "kind": "SmtpRelay",\n  "spec": {\n    "replicas": 1\n  }\n}',
+  ).documents;
 
   expect(document?.object).toEqual({ kind: "SmtpRelay", spec: { replicas: 1 } });
   expect(document?.locate(["spec", "replicas"]).line).toBe(4);
@@ -53,7 +59,9 @@ test("an anchor's field is found behind its alias", () => {
 });
 
 test("broken YAML is refused with line and column", () => {
-  expect(refused("kind: SmtpRelay\nspec:\n  replicas: [1\n")[0]).toMatch(/^relay\.yaml:\d+:\d+: not valid YAML: /);
+  expect(refused("kind: SmtpRelay\nspec:\n  replicas: [1\n")[0]).toMatch(
+    /^relay\.yaml:\d+:\d+: not valid YAML: /,
+  );
   expect(refused("kind: a\n\tspec: b\n")[0]).toMatch(/^relay\.yaml:2:\d+: not valid YAML: /);
   expect(refused("kind: SmtpRelay\nkind: IpPool\n")).toEqual([
     "relay.yaml:2:1: not valid YAML: Map keys must be unique",
@@ -68,13 +76,16 @@ test("a document that is no object is refused", () => {
 
 test("a bare Off is refused, since kubectl would read it as false; quoted it is the word", () => {
   expect(refused("spec:\n  warmup:\n    ramp: Off\n")).toEqual([
-    "relay.yaml:3: Off without quotes is a boolean to Kubernetes' tools (YAML 1.1); write \"Off\" for the word",
+    'relay.yaml:3: Off without quotes is a boolean to Kubernetes\' tools (YAML 1.1); write "Off" for the word',
   ]);
   expect(refused('spec:\n  warmup:\n    ramp: "Off"\n')).toEqual([]);
 });
 
 test("hostile text is refused and costs little", () => {
-  const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${"bcdefgh".split("").map((name, i) => `${name}: &${name} [${Array(9).fill(`*${"abcdefg"[i]}`).join(",")}]`).join("\n")}\n`;
+  const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${"bcdefgh"
+    .split("")
+    .map((name, i) => `${name}: &${name} [${Array(9).fill(`*${"abcdefg"[i]}`).join(",")}]`)
+    .join("\n")}\n`;
   expect(refused(bomb)[0]).toContain("not valid YAML");
   expect(refused("[".repeat(100_000)).length).toBeGreaterThan(0);
   expect(refused("a: !!binary x\nb: !unknown y\n").length).toBeGreaterThan(0);

@@ -36,6 +36,12 @@ export interface Refusal {
   readonly text: string;
 }
 
+export interface ManifestProblem {
+  readonly segments: Segments;
+  /** Field and reason, as the API server words it: "spec.replicas: Invalid value: -1: …". */
+  readonly text: string;
+}
+
 export interface ManifestDocument {
   readonly file: string;
   readonly object: Readonly<Record<string, unknown>>;
@@ -76,10 +82,14 @@ export function parseManifestFile(file: string, text: string): ParsedFile {
       continue;
     }
     // A document of comments only, such as what a leading "---" leaves before it.
-    if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) continue;
+    if (document.contents === null || (isScalar(document.contents) && document.contents.value === null))
+      continue;
     const start = placeAt(document.contents.range?.[0] ?? 0);
     if (!isMap(document.contents)) {
-      refusals.push({ place: start, text: "a manifest is an object with apiVersion, kind, metadata and spec" });
+      refusals.push({
+        place: start,
+        text: "a manifest is an object with apiVersion, kind, metadata and spec",
+      });
       continue;
     }
     refusals.push(...misreadBooleans(document, placeAt));
@@ -131,12 +141,14 @@ function offsetOf(document: Document.Parsed, segments: Segments): number | undef
   for (const segment of segments) {
     if (isAlias(node)) node = node.resolve(document);
     if (isMap(node)) {
-      const pair: Pair | undefined = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(segment));
+      const pair: Pair | undefined = node.items.find(
+        ({ key }) => isScalar(key) && String(key.value) === String(segment),
+      );
       if (pair === undefined) return offset;
       offset = isNode(pair.key) ? (pair.key.range?.[0] ?? offset) : offset;
       node = isNode(pair.value) ? pair.value : null;
     } else if (isSeq(node)) {
-      const item = node.items[Number(segment)];
+      const item: unknown = node.items[Number(segment)];
       if (!isNode(item)) return offset;
       offset = item.range?.[0] ?? offset;
       node = item;

@@ -52,7 +52,11 @@ test("connections go to the ready pods in turn, and a half-closed one still gets
   const pods = [await pod("a"), await pod("b")];
   const { port } = await forward(() => pods);
 
-  expect([await talk(port, "1"), await talk(port, "2"), await talk(port, "3")]).toEqual(["a:1", "b:2", "a:3"]);
+  expect([await talk(port, "1"), await talk(port, "2"), await talk(port, "3")]).toEqual([
+    "a:1",
+    "b:2",
+    "a:3",
+  ]);
 });
 
 test("a pod that refuses is passed over", async () => {

@@ -27,7 +27,11 @@ export async function hasLoopbackRange(): Promise<boolean> {
 }
 
 /** Opens `server` at the first free port of `ports`; rejects with the last cause when none is. */
-export async function listenOnFirstFree(server: Server, host: string, ports: Iterable<number>): Promise<number> {
+export async function listenOnFirstFree(
+  server: Server,
+  host: string,
+  ports: Iterable<number>,
+): Promise<number> {
   let last: unknown = new Error("no port to try");
   for (const port of ports) {
     try {
