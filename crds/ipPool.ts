@@ -114,6 +114,9 @@ export const ipPoolStatus = z.strictObject({
             day: utcDay.meta({ description: "The UTC day of the figures below." }),
             dayLimit: count.meta({ description: "Recipients it may send to today." }),
             usedToday: count.meta({ description: "Recipients accepted or in flight today." }),
+            tomorrowLimit: count.optional().meta({
+              description: "Recipients it may send to tomorrow, as things stand.",
+            }),
             nextStage: z.string().max(128).meta({ description: "When it moves on, or why it holds." }),
           })
           .optional()
@@ -143,6 +146,14 @@ export const ipPoolStatus = z.strictObject({
                 .record(z.string().max(63), count)
                 .optional()
                 .meta({ description: "Recipients it used on that day by provider, `total` in all." }),
+              spoolSince: timestamp.optional().meta({
+                description:
+                  "Since when the pod's queue volume knows its use. One that began later has lost what it used and sends nothing more on that day.",
+              }),
+              goneOn: utcDay.optional().meta({
+                description:
+                  "Day on which the pod was found gone. Its part is free again when the day is over: what it used last is unknown.",
+              }),
             }),
           )
           .max(100)
@@ -162,6 +173,9 @@ export const ipPoolStatus = z.strictObject({
       "x-kubernetes-list-type": "map",
       "x-kubernetes-list-map-keys": ["name"],
     }),
+  figuresAt: timestamp.optional().meta({
+    description: "When the figures of this status last moved; they move at most once a minute.",
+  }),
   records: z
     .array(
       z.strictObject({

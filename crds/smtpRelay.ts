@@ -3,7 +3,7 @@
  */
 import { z } from "zod";
 
-import { cidr, conditions, dnsLabel, hostName, objectName, port, reference } from "./fields.ts";
+import { cidr, conditions, dnsLabel, hostName, objectName, port, reference, timestamp } from "./fields.ts";
 
 const listener = z.strictObject({
   name: dnsLabel.meta({ description: "Name of the listener and of the Service port." }),
@@ -256,6 +256,9 @@ export const smtpRelayStatus = z.strictObject({
     })
     .optional()
     .meta({ description: "The queue, rounded and at most once a minute." }),
+  figuresAt: timestamp.optional().meta({
+    description: "When the figures of this status last moved; they move at most once a minute.",
+  }),
   settings: z
     .strictObject({
       host: z.string().max(253).meta({ description: "Host applications connect to." }),

@@ -9,8 +9,8 @@
  * - IpPool.status.addresses[].shares is the ledger of parts that pods may hold. It is written first.
  *   A part grows only into what the others leave of 1000; it shrinks only when the pod's report shows a
  *   revision in force that carries the smaller part.
- * - The relay's configuration carries min(wanted, ledger). Today's row is further cut so that what other
- *   pods already used today is never granted again.
+ * - The relay's configuration carries min(wanted, ledger). A part never shrinks below what its pod used
+ *   today, so that what is spent is never granted again.
  */
 import type { IpPool, SendingDomain, SmtpRelay } from "../crds/kinds.ts";
 import type { RelayConfig } from "../relay/contract/config.ts";
@@ -28,7 +28,7 @@ export interface Environment {
   /** Port of receiving MX hosts; 25 but for tests and local mode. */
   readonly deliveryPort: number;
   readonly forbiddenNetworks: readonly string[];
-  /** Shown in connection settings in place of the Service's name: local mode's 127.0.0.1. */
+  /** Shown in connection settings in place of spec.hostname: local mode's 127.0.0.1. */
   readonly submissionHost: string | null;
   /** Ports clients reach, by listener port, where they differ: local mode's 587 → 1587. */
   readonly submissionPorts: Readonly<Record<number, number>>;
@@ -97,7 +97,10 @@ export interface PoolWorld {
   readonly environment: Environment;
   readonly pool: IpPool;
   readonly allPools: readonly IpPool[];
-  /** Relays that name this pool, with their pods and the configuration published to them. */
+  /**
+   * Relays that name this pool and relays whose pods stand in its ledger, with their pods and the
+   * configuration published to them. Reports are newer than `publishedConfig`.
+   */
   readonly relays: readonly {
     readonly relay: SmtpRelay;
     readonly pods: readonly PodView[];

@@ -116,6 +116,12 @@ export const pod = z.strictObject({
   name,
   /** Draining: no new submissions (421 4.3.2, not ready), what is queued is delivered. */
   state: z.enum(["Active", "Draining"]),
+  /**
+   * Since when the operator knows this pod's spool to know its use of allowances. A spool created later
+   * has lost what was used before it: on the UTC day of its creation it spends no allowance, from the next
+   * day on it does. Absent: nobody watches, the spool is trusted.
+   */
+  usageSince: z.iso.datetime().optional(),
   sources: z.array(egressSource).max(256),
 });
 
