@@ -57,7 +57,16 @@ export interface RecoveredSpool {
 
 export type SpoolHealth =
   | { readonly state: "Ok" }
-  | { readonly state: "Failed"; readonly reason: string; readonly since: Instant };
+  | {
+      readonly state: "Failed";
+      readonly reason: string;
+      readonly since: Instant;
+      /**
+       * The disk is nearly full: new messages are refused, `record` and `recordUsage` still work, so that
+       * delivery goes on and makes room. Absent: nothing can be written.
+       */
+      readonly full?: true;
+    };
 
 export interface Spool {
   /** Reads what a former life left. Called once, before anything else. */

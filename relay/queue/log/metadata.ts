@@ -1,0 +1,62 @@
+/**
+ * What the metadata log says: the changes of the spool's state, one record each. Pure.
+ *
+ * Every record sets, none adds or toggles, so that replaying a stretch of the log over a state that
+ * already holds it changes nothing. Checkpoints that are taken while the log grows rely on that.
+ */
+import type { Instant, MessageId, QueuedMessage } from "../../message.ts";
+import type { RecipientUpdate } from "../spool.ts";
+
+/** Where the blocks of a message's content begin: in a shared segment, or (null) in a file of its own. */
+export type ContentLocation = { readonly segment: number; readonly offset: number } | null;
+
+export type MetadataRecord =
+  /** A message was accepted, or (in a checkpoint) is still queued with these recipient states. */
+  | { readonly kind: "message"; readonly message: QueuedMessage; readonly content: ContentLocation }
+  /** New states of some recipients. A message whose recipients are all final is gone with it. */
+  | ({ readonly kind: "update" } & RecipientUpdate)
+  /** The message is gone: all recipients final, or withdrawn because it never became durable. */
+  | { readonly kind: "removed"; readonly id: MessageId }
+  /** Its content was copied elsewhere by compaction. */
+  | { readonly kind: "moved"; readonly id: MessageId; readonly content: ContentLocation }
+  /** Use of an allowance, in all; `at` tells when it last grew, so that old ones can be forgotten. */
+  | { readonly kind: "usage"; readonly counter: string; readonly taken: number; readonly at: Instant }
+  /** Everything after this begins a write that shares one sync. Recovery doubts the last such batch only. */
+  | { readonly kind: "batch"; readonly number: number }
+  /** Last record of a complete checkpoint. */
+  | { readonly kind: "checkpointEnd"; readonly messages: number };
+
+/** Type bytes on disk: never reused for another meaning. 0 is what an empty disk holds, so it is none. */
+const types: Readonly<Record<MetadataRecord["kind"], number>> = {
+  batch: 1,
+  message: 2,
+  update: 3,
+  removed: 4,
+  usage: 5,
+  moved: 6,
+  checkpointEnd: 7,
+};
+const kinds = new Map(Object.entries(types).map(([kind, type]) => [type, kind as MetadataRecord["kind"]]));
+
+export interface RawMetadata {
+  readonly type: number;
+  readonly payload: Buffer;
+}
+
+/** JSON, so that a person with `strings` can read a log; the frame around it is binary (record.ts). */
+export function encodeMetadata(record: MetadataRecord): RawMetadata {
+  const { kind, ...rest } = record;
+  return { type: types[kind], payload: Buffer.from(JSON.stringify(rest)) };
+}
+
+/**
+ * Null when the type is not known: a record of a newer release, which the caller must not skip silently.
+ * The payload was verified by its CRC, so its shape is what encodeMetadata wrote.
+ */
+export function decodeMetadata(raw: RawMetadata): MetadataRecord | null {
+  const kind = kinds.get(raw.type);
+  if (kind === undefined) return null;
+  return { kind, ...(JSON.parse(raw.payload.toString()) as object) } as MetadataRecord;
+}
+
+export const BATCH_TYPE = types.batch;

@@ -1,0 +1,169 @@
+/**
+ * The spool's contract in memory, for tests of everything that stands on it. The "disk" is a value that
+ * outlives the spool: open another spool on it to play a restart, after `close()` or after none (kill -9).
+ * Its faults are set by hand.
+ */
+import { Readable } from "node:stream";
+
+import type { Clock } from "../kit/clock.ts";
+import type { MessageId, QueuedMessage } from "../message.ts";
+import { checkCommit } from "./log/checkCommit.ts";
+import type { MetadataRecord } from "./log/metadata.ts";
+import { SpoolIndex } from "./log/spoolIndex.ts";
+import {
+  type ContentWriter,
+  type RecipientUpdate,
+  type RecoveredSpool,
+  type Spool,
+  SpoolError,
+  type SpoolHealth,
+  type UsageRecord,
+} from "./spool.ts";
+
+/** What survives: set `failure` to make writing fail, `full` to have new messages refused. */
+export interface MemoryDisk {
+  readonly records: MetadataRecord[];
+  readonly contents: Map<MessageId, Buffer>;
+  createdAt: number | undefined;
+  failure: string | null;
+  full: boolean;
+}
+
+export function createMemoryDisk(): MemoryDisk {
+  return { records: [], contents: new Map(), createdAt: undefined, failure: null, full: false };
+}
+
+export function createMemorySpool(options: { clock: Clock; disk?: MemoryDisk }): Spool {
+  return new MemorySpool(options.clock, options.disk ?? createMemoryDisk());
+}
+
+class MemorySpool implements Spool {
+  readonly #clock: Clock;
+  readonly #disk: MemoryDisk;
+  readonly #index = new SpoolIndex();
+  readonly #listeners: ((health: SpoolHealth) => void)[] = [];
+  #health: SpoolHealth = { state: "Ok" };
+  #closed = false;
+
+  constructor(clock: Clock, disk: MemoryDisk) {
+    this.#clock = clock;
+    this.#disk = disk;
+  }
+
+  get health(): SpoolHealth {
+    return this.#health;
+  }
+
+  onHealth(listener: (health: SpoolHealth) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async recover(): Promise<RecoveredSpool> {
+    this.#mustBeOpen();
+    this.#disk.createdAt ??= this.#clock.now();
+    for (const record of this.#disk.records) this.#index.apply(record);
+    return {
+      messages: this.#index.messages(),
+      usage: this.#index.usage(this.#clock.now()).map(({ counter, taken }) => ({ counter, taken })),
+      createdAt: this.#disk.createdAt,
+      tornBytes: 0,
+    };
+  }
+
+  async begin(id: MessageId): Promise<ContentWriter> {
+    this.#mustBeOpen();
+    this.#mustWork();
+    if (this.#disk.full) {
+      this.#setHealth({ state: "Failed", reason: "the disk is full", since: this.#clock.now(), full: true });
+      throw new SpoolError("Cannot take a message: the disk is full.");
+    }
+    const chunks: Buffer[] = [];
+    let ended = false;
+    return {
+      id,
+      write: async (chunk) => {
+        this.#mustWork();
+        chunks.push(Buffer.from(chunk));
+      },
+      commit: async (message: QueuedMessage) => {
+        const content = Buffer.concat(chunks);
+        checkCommit(message, { id, bytes: content.length, ended, known: this.#index.get(id) !== undefined });
+        ended = true;
+        this.#disk.contents.set(id, content);
+        try {
+          await this.#write([{ kind: "message", message, content: null }]);
+        } catch (error) {
+          this.#disk.contents.delete(id);
+          throw error;
+        }
+      },
+      abort: async () => {
+        ended = true;
+      },
+    };
+  }
+
+  async record(updates: readonly RecipientUpdate[]): Promise<void> {
+    this.#mustBeOpen();
+    await this.#write(updates.flatMap((update) => this.#index.recordOf(update) ?? []));
+  }
+
+  async recordUsage(records: readonly UsageRecord[]): Promise<void> {
+    this.#mustBeOpen();
+    const at = this.#clock.now();
+    await this.#write(records.map(({ counter, taken }) => ({ kind: "usage", counter, taken, at })));
+  }
+
+  read(id: MessageId, range: { start: number; end?: number } = { start: 0 }): Readable {
+    this.#mustBeOpen();
+    const content = this.#disk.contents.get(id);
+    if (content === undefined || this.#index.get(id) === undefined) {
+      const missing = new SpoolError(`Cannot read message ${id}: it is not in the spool.`);
+      return new Readable({ construct: (callback) => callback(missing), read() {} });
+    }
+    return Readable.from([content.subarray(range.start, range.end)], { objectMode: false });
+  }
+
+  async probe(): Promise<SpoolHealth> {
+    this.#mustBeOpen();
+    if (this.#disk.failure === null && !this.#disk.full) this.#setHealth({ state: "Ok" });
+    return this.#health;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  async #write(records: readonly MetadataRecord[]): Promise<void> {
+    // A turn of the event loop, as real storage takes: callers must not count on less.
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#mustBeOpen();
+    this.#mustWork();
+    for (const record of records) {
+      // Through JSON, as on a disk: no object is shared with the caller.
+      this.#disk.records.push(JSON.parse(JSON.stringify(record)) as MetadataRecord);
+      const { removed } = this.#index.apply(record);
+      if (removed !== undefined) this.#disk.contents.delete(removed.message.id);
+    }
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new SpoolError("Cannot use the spool: it is closed.");
+  }
+
+  #mustWork(): void {
+    const { failure } = this.#disk;
+    if (failure !== null) {
+      this.#setHealth({ state: "Failed", reason: failure, since: this.#clock.now() });
+    }
+    if (this.#health.state === "Failed" && this.#health.full !== true) {
+      throw new SpoolError(`Cannot write the spool: ${this.#health.reason}.`);
+    }
+  }
+
+  #setHealth(health: SpoolHealth): void {
+    if (health.state === this.#health.state) return;
+    this.#health = health;
+    for (const listener of this.#listeners) listener(health);
+  }
+}
