@@ -63,7 +63,7 @@ export function usableHosts(
   }
   if (hosts.length > 0) {
     return {
-      resolution: { kind: "hosts", site: siteKey(found.map((each) => each.record)), hosts },
+      resolution: { kind: "hosts", site: about.site, hosts },
       ttlSeconds,
     };
   }
