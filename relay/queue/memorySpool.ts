@@ -132,12 +132,12 @@ class MemorySpool implements Spool {
 
   async close(): Promise<void> {
     this.#closed = true;
+    // What was asked for before is written first.
+    await turn();
   }
 
   async #write(records: readonly MetadataRecord[]): Promise<void> {
-    // A turn of the event loop, as real storage takes: callers must not count on less.
-    await new Promise((resolve) => setImmediate(resolve));
-    this.#mustBeOpen();
+    await turn();
     this.#mustWork();
     for (const record of records) {
       // Through JSON, as on a disk: no object is shared with the caller.
@@ -166,4 +166,9 @@ class MemorySpool implements Spool {
     this.#health = health;
     for (const listener of this.#listeners) listener(health);
   }
+}
+
+/** A turn of the event loop, as real storage takes: callers must not count on less. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
