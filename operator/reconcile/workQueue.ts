@@ -1,0 +1,151 @@
+/**
+ * Keys waiting to be reconciled. A key is in the queue once however often it is added, and never with two
+ * workers at a time: added while it is worked on, it comes again afterwards.
+ *
+ * High priority (someone changed something) goes before low (first list, timed looks); now and then a low
+ * one is let through, so that a busy cluster cannot starve its own polling. Failures wait longer each
+ * time, each key for itself.
+ */
+import type { Clock } from "../../relay/kit/clock.ts";
+import type { Random } from "../../relay/kit/random.ts";
+
+export type Priority = "high" | "low";
+
+export interface BackoffOptions {
+  readonly firstMs: number;
+  readonly longestMs: number;
+}
+
+/** Errors of the cluster: sooner than a person loses patience, later than an overloaded server suffers. */
+const clusterBackoff: BackoffOptions = { firstMs: 1000, longestMs: 300_000 };
+/** One pick in this many takes a low key although high ones wait. */
+const LOW_EVERY = 8;
+
+export interface WorkQueueOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Workers at a time. */
+  readonly concurrency: number;
+  /** Works on one key. It must not reject: what to do about an error is its own affair. */
+  readonly work: (key: string) => Promise<void>;
+  readonly backoff?: BackoffOptions;
+}
+
+export class WorkQueue {
+  readonly #options: WorkQueueOptions;
+  readonly #ready: Readonly<Record<Priority, Set<string>>> = { high: new Set(), low: new Set() };
+  readonly #running = new Map<string, Promise<void>>();
+  /** Asked for again while being worked on. */
+  readonly #again = new Map<string, Priority>();
+  readonly #delayed = new Map<string, { readonly at: number; readonly cancel: () => void }>();
+  readonly #failures = new Map<string, number>();
+  #picks = 0;
+  #started = false;
+  #stopped = false;
+
+  constructor(options: WorkQueueOptions) {
+    this.#options = options;
+  }
+
+  /** Keys that wait for a worker, delayed ones not counted. */
+  get depth(): number {
+    return this.#ready.high.size + this.#ready.low.size;
+  }
+
+  add(key: string, priority: Priority = "high"): void {
+    if (this.#stopped) return;
+    if (this.#running.has(key)) {
+      if (priority === "high" || !this.#again.has(key)) this.#again.set(key, priority);
+      return;
+    }
+    if (priority === "high") this.#ready.low.delete(key);
+    if (this.#ready.high.has(key)) return;
+    this.#ready[priority].add(key);
+    this.#fill();
+  }
+
+  /** Adds the key later; of several such wishes the earliest counts. Work on the key fulfils them all. */
+  addAfter(key: string, delayMs: number): void {
+    if (this.#stopped) return;
+    const at = this.#options.clock.now() + delayMs;
+    const waiting = this.#delayed.get(key);
+    if (waiting !== undefined) {
+      if (waiting.at <= at) return;
+      waiting.cancel();
+    }
+    const cancel = this.#options.clock.after(delayMs, () => {
+      this.#delayed.delete(key);
+      this.add(key, "low");
+    });
+    this.#delayed.set(key, { at, cancel });
+  }
+
+  /** Adds the key after a delay that doubles with every failure in a row. Returns the delay. */
+  retry(key: string): number {
+    const { firstMs, longestMs } = this.#options.backoff ?? clusterBackoff;
+    const failures = this.#failures.get(key) ?? 0;
+    this.#failures.set(key, failures + 1);
+    const full = Math.min(longestMs, firstMs * 2 ** Math.min(failures, 30));
+    // Stretched or shrunk by a fifth, so that keys that failed together do not come back together.
+    const delayMs = Math.round(full * (0.8 + 0.4 * this.#options.random.draw()));
+    this.addAfter(key, delayMs);
+    return delayMs;
+  }
+
+  /** Ends the row of failures. */
+  forget(key: string): void {
+    this.#failures.delete(key);
+  }
+
+  /** Begins to hand out keys; before, they gather. */
+  start(): void {
+    this.#started = true;
+    this.#fill();
+  }
+
+  /** Takes nothing more, drops what waits, and resolves when the last worker is done. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const { cancel } of this.#delayed.values()) cancel();
+    this.#delayed.clear();
+    this.#ready.high.clear();
+    this.#ready.low.clear();
+    await Promise.all(this.#running.values());
+  }
+
+  #fill(): void {
+    while (this.#started && !this.#stopped && this.#running.size < this.#options.concurrency) {
+      const key = this.#next();
+      if (key === undefined) return;
+      this.#running.set(key, this.#run(key));
+    }
+  }
+
+  #next(): string | undefined {
+    this.#picks += 1;
+    const order: Priority[] = this.#picks % LOW_EVERY === 0 ? ["low", "high"] : ["high", "low"];
+    for (const priority of order) {
+      for (const key of this.#ready[priority]) {
+        this.#ready[priority].delete(key);
+        return key;
+      }
+    }
+    return undefined;
+  }
+
+  async #run(key: string): Promise<void> {
+    this.#delayed.get(key)?.cancel();
+    this.#delayed.delete(key);
+    // Also keeps `work` out of the caller's stack: add() returns before anything happens.
+    await Promise.resolve();
+    try {
+      await this.#options.work(key);
+    } finally {
+      this.#running.delete(key);
+      const again = this.#again.get(key);
+      this.#again.delete(key);
+      if (again !== undefined) this.add(key, again);
+      this.#fill();
+    }
+  }
+}
