@@ -1,0 +1,119 @@
+/**
+ * Objects of one kind as last seen, with indexes. What is kept is what `shape` makes of an object (trimmed,
+ * parsed); it is shared with every reader, who must not change it.
+ */
+import type { KubeObject, ObjectKey } from "../adapters/kubeClient.ts";
+
+/** One object as cached. */
+export interface Cached<T> {
+  readonly key: string;
+  readonly object: KubeObject;
+  /** What `shape` made of it. */
+  readonly value: T;
+}
+
+/** Names the index entries an object belongs under. */
+export type Index<T> = (cached: Cached<T>) => readonly string[];
+
+export interface CacheChange<T> {
+  readonly key: ObjectKey;
+  readonly before: Cached<T> | undefined;
+  readonly after: Cached<T> | undefined;
+}
+
+export function keyText(key: { readonly namespace?: string; readonly name: string }): string {
+  return `${key.namespace ?? ""}/${key.name}`;
+}
+
+export function parseKey(text: string): ObjectKey {
+  const slash = text.indexOf("/");
+  return { namespace: text.slice(0, slash), name: text.slice(slash + 1) };
+}
+
+export class Cache<T> {
+  readonly #shape: (object: KubeObject, before: Cached<T> | undefined) => T;
+  readonly #indexes: Readonly<Record<string, Index<T>>>;
+  readonly #objects = new Map<string, Cached<T>>();
+  readonly #entries = new Map<string, Map<string, Cached<T>>>();
+  #all: readonly T[] | undefined;
+
+  constructor(options: {
+    readonly shape: (object: KubeObject, before: Cached<T> | undefined) => T;
+    readonly indexes?: Readonly<Record<string, Index<T>>>;
+  }) {
+    this.#shape = options.shape;
+    this.#indexes = options.indexes ?? {};
+  }
+
+  get size(): number {
+    return this.#objects.size;
+  }
+
+  get(key: ObjectKey): Cached<T> | undefined {
+    return this.#objects.get(keyText(key));
+  }
+
+  /** Every value; the same array until something changes. */
+  all(): readonly T[] {
+    this.#all ??= [...this.#objects.values()].map((cached) => cached.value);
+    return this.#all;
+  }
+
+  /** Objects under an entry of an index, in no particular order. */
+  by(index: string, entry: string): readonly Cached<T>[] {
+    return [...(this.#entries.get(`${index}\n${entry}`)?.values() ?? [])];
+  }
+
+  /** Takes the object in; returns null when it is the one already there. */
+  put(object: KubeObject): CacheChange<T> | null {
+    const key = keyText(object.metadata);
+    const before = this.#objects.get(key);
+    if (
+      before?.object.metadata.uid === object.metadata.uid &&
+      before?.object.metadata.resourceVersion === object.metadata.resourceVersion
+    ) {
+      return null;
+    }
+    const after = { key, object, value: this.#shape(object, before) };
+    this.#unindex(before);
+    this.#objects.set(key, after);
+    this.#eachEntry(after, (name) => {
+      const entry = this.#entries.get(name) ?? new Map<string, Cached<T>>();
+      entry.set(key, after);
+      this.#entries.set(name, entry);
+    });
+    this.#all = undefined;
+    return { key: parseKey(key), before, after };
+  }
+
+  remove(key: ObjectKey): CacheChange<T> | null {
+    const before = this.#objects.get(keyText(key));
+    if (before === undefined) return null;
+    this.#unindex(before);
+    this.#objects.delete(before.key);
+    this.#all = undefined;
+    return { key, before, after: undefined };
+  }
+
+  /** Keys of a namespace; of all when left out. */
+  keys(namespace?: string): ObjectKey[] {
+    return [...this.#objects.keys()]
+      .map(parseKey)
+      .filter((key) => namespace === undefined || key.namespace === namespace);
+  }
+
+  #unindex(cached: Cached<T> | undefined): void {
+    if (cached === undefined) return;
+    this.#eachEntry(cached, (name) => {
+      const entry = this.#entries.get(name);
+      entry?.delete(cached.key);
+      if (entry?.size === 0) this.#entries.delete(name);
+    });
+  }
+
+  #eachEntry(cached: Cached<T>, visit: (name: string) => void): void {
+    for (const [index, entriesOf] of Object.entries(this.#indexes)) {
+      for (const entry of new Set(entriesOf(cached))) visit(`${index}\n${entry}`);
+    }
+  }
+}

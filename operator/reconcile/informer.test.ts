@@ -1,0 +1,238 @@
+import { afterEach, expect, test } from "vitest";
+
+import { silentLog } from "../../relay/kit/log.ts";
+import { FakeClock } from "../../test/support/fakeClock.ts";
+import { FaultyKube } from "../../test/support/faultyKube.ts";
+import { seededRandom } from "../../test/support/seededRandom.ts";
+import { KubeError } from "../adapters/kubeClient.ts";
+import { createMemoryCluster } from "../adapters/memory/memoryCluster.ts";
+import { Informer } from "./informer.ts";
+
+const secrets = { apiVersion: "v1", kind: "Secret", plural: "secrets" };
+const minutes = 60_000;
+const opened: Informer<string>[] = [];
+afterEach(async () => {
+  for (const informer of opened.splice(0)) await informer.stop();
+});
+
+function world(options: { namespaces?: readonly string[] | null } = {}) {
+  const clock = new FakeClock();
+  const cluster = createMemoryCluster({ clock, random: seededRandom(1) });
+  const kube = new FaultyKube(cluster);
+  const informer = new Informer<string>({
+    client: kube,
+    type: secrets,
+    namespaces: options.namespaces ?? null,
+    clock,
+    random: seededRandom(2),
+    log: silentLog,
+    shape: (object) => String((object["data"] as Record<string, string> | undefined)?.["a"]),
+    indexes: { value: ({ value }) => [value] },
+  });
+  opened.push(informer);
+  const seen: string[] = [];
+  informer.onChange(({ key, before, after }, first) => {
+    const what = before === undefined ? "added" : after === undefined ? "removed" : "changed";
+    seen.push(`${first ? "first " : ""}${what} ${key.name}`);
+  });
+  const put = (name: string, value = "MQ==", namespace = "mail") =>
+    cluster.apply(
+      { apiVersion: "v1", kind: "Secret", metadata: { name, namespace }, data: { a: value } },
+      "test",
+    );
+  const names = () =>
+    informer.cache
+      .keys()
+      .map((key) => key.name)
+      .toSorted();
+  return { clock, cluster, kube, informer, seen, put, names };
+}
+
+test("an informer tells the first list as such, then every change in order", async () => {
+  const { clock, cluster, informer, seen, put } = world();
+  await put("one");
+  informer.start();
+  await clock.advance(0);
+  await informer.synced;
+  await put("two");
+  await put("one", "Mg==");
+  await cluster.delete(secrets, { namespace: "mail", name: "two" });
+  await clock.advance(0);
+
+  expect(seen).toEqual(["first added one", "added two", "changed one", "removed two"]);
+});
+
+test("a long list is read in pages", async () => {
+  const { clock, kube, informer, put } = world();
+  for (let index = 0; index < 1201; index++) await put(`s${index}`);
+  informer.start();
+  await clock.advance(0);
+
+  expect(informer.cache.size).toBe(1201);
+  expect(kube.count("list")).toBe(3);
+});
+
+test("indexes follow their objects", async () => {
+  const { clock, cluster, informer, put } = world();
+  informer.start();
+  await clock.advance(0);
+  await put("one", "MQ==");
+  await put("two", "MQ==");
+  await put("two", "Mg==");
+  await clock.advance(0);
+  expect(informer.cache.by("value", "MQ==").map((cached) => cached.key)).toEqual(["mail/one"]);
+  expect(informer.cache.by("value", "Mg==").map((cached) => cached.key)).toEqual(["mail/two"]);
+
+  await cluster.delete(secrets, { namespace: "mail", name: "two" });
+  await clock.advance(0);
+  expect(informer.cache.by("value", "Mg==")).toEqual([]);
+});
+
+test("only the namespaces asked for are followed, each with its own watch", async () => {
+  const { clock, kube, informer, put, names } = world({ namespaces: ["mail", "other"] });
+  await put("one");
+  await put("two", "MQ==", "other");
+  await put("three", "MQ==", "elsewhere");
+  informer.start();
+  await clock.advance(0);
+  await put("four", "MQ==", "elsewhere");
+  await clock.advance(0);
+
+  expect(names()).toEqual(["one", "two"]);
+  expect(kube.count("watch")).toBe(2);
+});
+
+test("a watch that is cut goes on where it was, without a new list and without telling twice", async () => {
+  const { clock, kube, informer, seen, put } = world();
+  informer.start();
+  await clock.advance(0);
+  await put("one");
+  await clock.advance(0);
+  kube.cutWatches();
+  await put("two");
+  await clock.advance(5000);
+  kube.cutWatches(new KubeError("Unavailable", 0, "connection reset"));
+  await put("three");
+  await clock.advance(10_000);
+
+  expect(seen).toEqual(["added one", "added two", "added three"]);
+  expect(kube.count("list")).toBe(1);
+});
+
+test("changes missed while the version expired are told as changes, deletions too", async () => {
+  const { clock, cluster, kube, informer, seen, put } = world();
+  await put("kept");
+  await put("gone");
+  informer.start();
+  await clock.advance(0);
+  kube.cutWatches();
+  await put("new");
+  await put("kept", "Mg==");
+  await cluster.delete(secrets, { namespace: "mail", name: "gone" });
+  cluster.compact();
+  await clock.advance(1 * minutes);
+
+  expect(seen.slice(2)).toEqual(["removed gone", "changed kept", "added new"]);
+  expect(kube.count("list")).toBe(2);
+});
+
+test("a storm of 410 is met with growing pauses, not with a hot loop", async () => {
+  const { clock, kube, informer } = world();
+  kube.fail("watch", new KubeError("Expired", 410, "too old"));
+  informer.start();
+  await clock.advance(10 * minutes);
+  const calls = kube.count("watch");
+  expect(calls).toBeGreaterThan(10);
+  expect(calls).toBeLessThan(50);
+
+  kube.heal();
+  await clock.advance(1 * minutes);
+  const healed = kube.count("watch");
+  await clock.advance(10 * minutes);
+  expect(kube.count("watch")).toBe(healed);
+});
+
+test("a server that closes every watch at once is met with growing pauses as well", async () => {
+  const { clock, cluster, kube, informer } = world();
+  informer.start();
+  for (let second = 0; second < 600; second++) {
+    cluster.closeWatches();
+    await clock.advance(1000);
+  }
+
+  expect(kube.count("watch")).toBeLessThan(120);
+});
+
+test("a list that fails is tried until it succeeds; until then nothing counts as synced", async () => {
+  const { clock, kube, informer, put, names } = world();
+  await put("one");
+  kube.fail("list", new KubeError("Forbidden", 403, "no"), { times: 4 });
+  let synced = false;
+  void informer.synced.then(() => (synced = true));
+  informer.start();
+  await clock.advance(1000);
+  expect(synced).toBe(false);
+
+  await clock.advance(1 * minutes);
+  expect(synced).toBe(true);
+  expect(names()).toEqual(["one"]);
+});
+
+test("silence longer than a bookmark takes means to list anew", async () => {
+  const { clock, kube, informer, put, names } = world();
+  informer.start();
+  await clock.advance(0);
+  kube.silence();
+  kube.cutWatches();
+  await clock.advance(1 * minutes);
+  await put("unheard");
+  await clock.advance(1 * minutes);
+  expect(names()).toEqual([]);
+
+  await clock.advance(2 * minutes);
+  expect(names()).toEqual(["unheard"]);
+});
+
+test("a handler that throws harms neither the cache nor the other handlers", async () => {
+  const { clock, informer, put, names } = world();
+  const told: string[] = [];
+  informer.onChange(() => {
+    throw new Error("defect");
+  });
+  informer.onChange(({ key }) => told.push(key.name));
+  informer.start();
+  await put("one");
+  await clock.advance(0);
+
+  expect([told, names()]).toEqual([["one"], ["one"]]);
+});
+
+test("kubectl's copy and managedFields are not kept", async () => {
+  const { clock, cluster, informer } = world();
+  await cluster.apply(
+    {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: {
+        name: "one",
+        namespace: "mail",
+        annotations: { "kubectl.kubernetes.io/last-applied-configuration": "{}", mine: "yes" },
+      },
+    },
+    "test",
+  );
+  informer.start();
+  await clock.advance(0);
+
+  expect(informer.peek({ namespace: "mail", name: "one" })?.metadata.annotations).toEqual({ mine: "yes" });
+});
+
+test("a stopped informer leaves no timer and no watch", async () => {
+  const { clock, informer } = world();
+  informer.start();
+  await clock.advance(1000);
+  await informer.stop();
+  await clock.advance(0);
+
+  expect(clock.pending).toBe(0);
+});
