@@ -14,25 +14,32 @@ export const objectName = z
   .string()
   .min(1)
   .max(253)
-  .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, "must be a Kubernetes object name");
+  .regex(
+    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+    "must be a Kubernetes object name: lower-case letters, digits, inner hyphens and dots",
+  );
 
-/** A fully qualified lower-case host name in A-label form, without the final dot. */
+/**
+ * A fully qualified lower-case host name in A-label form, without the final dot. The last label starts with
+ * a letter (RFC 3696 §2: top-level names are alphabetic), so that an IPv4 address is none.
+ */
 export const hostName = z
   .string()
   .min(3)
   .max(253)
   .regex(
-    /^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
+    /^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/,
     "must be a fully qualified lower-case host name such as mail.example.com",
   );
 
-/** IPv4 or IPv6 address; the exact form is checked by a CEL rule. */
+/** IPv4 or IPv6 address; a CEL rule checks the exact form, because it can say what it wants. */
 export const ipAddress = z
   .string()
   .min(2)
   .max(45)
   .regex(/^[0-9a-fA-F:.]+$/, "must be an IPv4 or IPv6 address");
 
+/** As for addresses, a CEL rule checks the exact form. */
 export const cidr = z
   .string()
   .min(4)

@@ -142,10 +142,10 @@ export const ipPoolStatus = z.strictObject({
                 .max(1000)
                 .meta({ description: "Part of the address's allowance it may hold, in thousandths." }),
               day: utcDay.optional().meta({ description: "Day of `used`." }),
-              used: z
-                .record(z.string().max(63), count)
-                .optional()
-                .meta({ description: "Recipients it used on that day by provider, `total` in all." }),
+              used: z.record(z.string().max(63), count).optional().meta({
+                description: "Recipients it used on that day by provider, `total` in all.",
+                maxProperties: 256,
+              }),
               spoolSince: timestamp.optional().meta({
                 description:
                   "Since when the pod's queue volume knows its use. One that began later has lost what it used and sends nothing more on that day.",

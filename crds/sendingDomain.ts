@@ -47,7 +47,8 @@ export const sendingDomainSpec = z.strictObject({
         .string()
         .min(3)
         .max(254)
-        .regex(/^[^@\s,;!]+@[^@\s,;!]+$/, "must be a mail address")
+        // RFC 9989: ",", ";" and "!" have a meaning of their own in rua=; a plain address needs none.
+        .regex(/^[A-Za-z0-9._+=~-]+@[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, "must be a plain mail address")
         .optional()
         .meta({ description: "Where aggregate reports go (rua=). Default: none are asked for." }),
     })
