@@ -18,6 +18,7 @@ import {
 } from "./manifestYaml.ts";
 import { DEFAULT_NAMESPACE, objectKey } from "./objectKey.ts";
 import { judgeSecret, withBase64 } from "./secretManifest.ts";
+import { secretType } from "./types.ts";
 
 export interface ManifestFile {
   /** Relative to the folder. */
@@ -47,7 +48,6 @@ const MAX_DOCUMENTS = 1000;
 const MAX_REFUSALS = 50;
 const settableMetadata = new Set(["name", "namespace", "labels", "annotations", "finalizers"]);
 
-export const secretType: ResourceType = { apiVersion: "v1", kind: "Secret", plural: "secrets" };
 /** What a folder may hold: our kinds, and Secrets they name. */
 export const manifestTypes: readonly ResourceType[] = [
   ...Object.values(kinds).map(({ kind, plural }) => ({ apiVersion: API_VERSION, kind, plural })),
