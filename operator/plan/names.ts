@@ -35,3 +35,11 @@ export function podOrdinal(statefulSet: string, pod: string): number | null {
 export function podKey(namespace: string, pod: string): string {
   return `${namespace}/${pod}`;
 }
+
+/**
+ * An address of a pool as a relay's source. Two pools of one relay may both call an address `a`, and use of
+ * allowances is counted by this name, so that it must not change when a second pool joins.
+ */
+export function sourceName(pool: string, address: string): string {
+  return `${pool}/${address}`;
+}
