@@ -156,7 +156,7 @@ function stringSchema(raw: Raw, path: string): StringSchema {
     return { type: "string", ...common(raw), format: "date-time" };
   }
   if (raw["format"] !== undefined) {
-    throw refusal(path, `has the format "${String(raw["format"])}"; write a pattern instead`);
+    throw refusal(path, `has the format ${JSON.stringify(raw["format"])}; write a pattern instead`);
   }
   const pattern = raw["pattern"];
   if (typeof pattern === "string") requireRe2(pattern, path);
