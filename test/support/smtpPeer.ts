@@ -65,6 +65,8 @@ export interface PeerSession {
   serverName: string | null;
   /** Command lines as received, AUTH continuations included, content not. */
   readonly commands: string[];
+  /** The same, by the reads they came in: commands sent in one write stand together. */
+  readonly bursts: string[][];
   open: boolean;
 }
 
@@ -172,7 +174,7 @@ class RunningPeer implements SmtpPeer {
   constructor(script: PeerScript, host: string) {
     this.script = script;
     this.host = host;
-    this.#server = createServer({ allowHalfOpen: false }, (socket) => {
+    this.#server = createServer({ allowHalfOpen: false, noDelay: true }, (socket) => {
       const dialogue = new Dialogue(this, socket, () => this.#open.delete(dialogue));
       this.#open.add(dialogue);
       dialogue.greet();
@@ -257,6 +259,7 @@ class Dialogue {
       tls: false,
       serverName: null,
       commands: [],
+      bursts: [],
       open: true,
     };
     peer.sessions.push(this.session);
@@ -286,6 +289,7 @@ class Dialogue {
     socket.on("error", () => {});
     socket.on("data", (chunk: Buffer) => {
       if (this.#silent) return;
+      this.session.bursts.push([]);
       this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
       this.#read();
       this.#peer.happened();
@@ -303,6 +307,7 @@ class Dialogue {
       const line = this.#pending.subarray(0, end).toString("utf8").replace(/\r$/, "");
       this.#pending = this.#pending.subarray(end + 1);
       this.session.commands.push(line);
+      this.session.bursts.at(-1)?.push(line);
       this.#command(line);
     }
   }
@@ -458,7 +463,11 @@ class Dialogue {
 
   #startTls(): void {
     const rule = this.#take("TLS", "");
-    if (rule?.kind === "raw") this.#plain.write(rule.bytes);
+    if (rule?.kind === "raw") {
+      // In answer to the client's part of the handshake.
+      this.#plain.removeAllListeners("data");
+      this.#plain.once("data", () => this.#plain.write(rule.bytes));
+    }
     if (rule?.kind === "hang") this.#silent = true;
     if (rule?.kind === "drop") this.drop();
     if (rule !== undefined) return;
