@@ -2,10 +2,9 @@
  * What only one object may have, found across all files of a folder: its own name, a domain, an address,
  * a port of this machine. Whoever comes second is refused, with the place of the first.
  */
-import ipaddr from "ipaddr.js";
-
+import type { Segments } from "../../crds/problems.ts";
 import type { ApplyObject } from "../adapters/kubeClient.ts";
-import type { ManifestDocument, Place, Refusal, Segments } from "./manifestYaml.ts";
+import type { ManifestDocument, Place, Refusal } from "./manifestYaml.ts";
 import { objectKey } from "./objectKey.ts";
 
 interface Claim {
@@ -55,7 +54,7 @@ function claimsOf(object: ApplyObject): Claim[] {
   if (object.kind === "IpPool") {
     (spec["addresses"] as { ip: string }[]).forEach(({ ip }, index) => {
       claims.push({
-        subject: `address ${ipaddr.isValid(ip) ? ipaddr.process(ip).toString() : ip}`,
+        subject: `address ${ip}`,
         segments: ["spec", "addresses", index, "ip"],
         path: `spec.addresses[${index}].ip`,
       });
@@ -63,7 +62,7 @@ function claimsOf(object: ApplyObject): Claim[] {
   }
   if (object.kind === "SmtpRelay") {
     // A cluster gives each relay an address of its own; this machine has one for all of them.
-    const listeners = (spec["listeners"] ?? [{ port: 587 }, { port: 465 }]) as { port: number }[];
+    const listeners = spec["listeners"] as { port: number }[];
     listeners.forEach(({ port }, index) => {
       claims.push({
         subject: `port ${port} of this machine`,

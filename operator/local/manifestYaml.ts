@@ -19,7 +19,7 @@ import {
   visit,
 } from "yaml";
 
-export type Segments = readonly (string | number)[];
+import type { Segments } from "../../crds/problems.ts";
 
 export interface Place {
   readonly file: string;
@@ -33,12 +33,6 @@ export interface Place {
 export interface Refusal {
   /** Null: the folder as a whole. */
   readonly place: Place | null;
-  readonly text: string;
-}
-
-export interface ManifestProblem {
-  readonly segments: Segments;
-  /** Field and reason, as the API server words it: "spec.replicas: Invalid value: -1: …". */
   readonly text: string;
 }
 
