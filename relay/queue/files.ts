@@ -8,7 +8,7 @@
  * new life always begins a new file.
  */
 import { constants, type Dirent } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from "node:fs/promises";
 
 export interface StoredFile {
   /** Writes all the buffers at `position`, or rejects; then any part of them may have been written. */
@@ -116,13 +116,12 @@ class NodeFile implements StoredFile {
   }
 }
 
-/** Size of a file, or null when there is none. */
-export async function sizeOf(path: string): Promise<number | null> {
+/** For tidying up after a failure that is being reported already. Never rejects. */
+export async function ignoreFailure(action: Promise<unknown> | undefined): Promise<void> {
   try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return null;
-    throw error;
+    await action;
+  } catch {
+    // Told by whoever reports the first failure.
   }
 }
 

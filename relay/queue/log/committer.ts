@@ -1,0 +1,152 @@
+/**
+ * Makes batches durable: content into the segment, records into the metadata log, both synced side by side,
+ * then the index follows. Whatever changes the spool's state goes through here, so that index and disk
+ * never disagree: a batch counts as a whole, or not at all.
+ */
+import type { Files } from "../files.ts";
+import type { MessageId } from "../../message.ts";
+import { storedBytes } from "./contentBlocks.ts";
+import type { Content, ContentStore } from "./contentStore.ts";
+import { createGroupCommit, type GroupCommit } from "./groupCommit.ts";
+import { isFull, reasonOf, type StoreHealth } from "./health.ts";
+import type { ContentLocation, MetadataRecord } from "./metadata.ts";
+import type { MetadataLog } from "./metadataLog.ts";
+import type { SpoolIndex } from "./spoolIndex.ts";
+
+export interface CommitterParts {
+  readonly files: Files;
+  readonly index: SpoolIndex;
+  readonly metadata: MetadataLog;
+  readonly contents: ContentStore;
+  readonly health: StoreHealth;
+  readonly batchBytes: number;
+  /** Called with each batch before anything of it is written. */
+  readonly beforeBatch: () => Promise<void>;
+  /** Called after each durable batch. */
+  readonly afterBatch: () => void;
+  /** Deletes what nobody needs any more, beside the callers. */
+  readonly discard: (id: MessageId, content: ContentLocation, sizeBytes: number) => void;
+  /** Leaves a full segment, beside the callers. */
+  readonly sealed: () => Promise<void>;
+}
+
+interface Item {
+  readonly content: Content | null;
+  records(location: ContentLocation): readonly MetadataRecord[];
+}
+
+/** About what an envelope weighs: the cap of a batch need not be exact. */
+const RECORD_BYTES = 256;
+
+export class Committer {
+  readonly #parts: CommitterParts;
+  readonly #commits: GroupCommit<Item>;
+
+  constructor(parts: CommitterParts) {
+    this.#parts = parts;
+    this.#commits = createGroupCommit({
+      batchBytes: parts.batchBytes,
+      flush: (items) => this.#flush(items),
+    });
+  }
+
+  /** Rejects with SpoolError, and then nothing of it will come back. */
+  submitRecords(records: readonly MetadataRecord[]): Promise<void> {
+    return this.#commits.submit({ content: null, records: () => records }, RECORD_BYTES * records.length);
+  }
+
+  /** Content and the records that name its place, together. */
+  submitContent(
+    content: Content,
+    records: (location: ContentLocation) => readonly MetadataRecord[],
+    recipients = 0,
+  ): Promise<void> {
+    const bytes = storedBytes(content.sizeBytes) + RECORD_BYTES * (2 + recipients);
+    return this.#commits.submit({ content, records }, bytes);
+  }
+
+  idle(): Promise<void> {
+    return this.#commits.idle();
+  }
+
+  async #flush(items: readonly Item[]): Promise<void> {
+    const { contents, health, beforeBatch, afterBatch } = this.#parts;
+    health.mustWrite();
+    let written;
+    try {
+      await beforeBatch();
+      written = await this.#write(items);
+    } catch (error) {
+      throw await this.#abandon(error);
+    }
+    // From here on the batch is durable: nothing below may fail it.
+    written.accept();
+    for (const record of written.records) this.#apply(record);
+    if (contents.isFull) await this.#parts.sealed();
+    afterBatch();
+  }
+
+  async #write(items: readonly Item[]) {
+    const { metadata, contents } = this.#parts;
+    const placed = items.flatMap((item) => item.content ?? []);
+    const places = (await contents.place(placed)).values();
+    const records = items.flatMap((item) =>
+      item.records(item.content === null ? null : (places.next().value ?? null)),
+    );
+    // Side by side: recovery checks the content of the last batch, so neither need wait for the other.
+    const [content, log] = await Promise.allSettled([contents.append(placed), metadata.append(records)]);
+    if (content.status === "rejected") throw content.reason;
+    if (log.status === "rejected") throw log.reason;
+    return {
+      records,
+      accept: () => {
+        content.value.accept();
+        log.value.accept();
+      },
+    };
+  }
+
+  /**
+   * After a failed write or sync neither file is trusted again (files.ts). On a full disk a new log is tried
+   * at once: records of delivery are small, and they are what makes room.
+   */
+  async #abandon(error: unknown): Promise<Error> {
+    const { metadata, contents, health } = this.#parts;
+    await metadata.abandon();
+    await contents.abandon();
+    const failure = health.failed("writing a batch", error, { logIntact: false });
+    if (isFull(error)) {
+      try {
+        await metadata.startLog();
+        health.setFull(reasonOf(error));
+        health.setFault(null);
+      } catch {
+        // Not even that: the fault stands until a probe succeeds.
+      }
+    }
+    return failure;
+  }
+
+  #apply(record: MetadataRecord): void {
+    const { index, contents, discard } = this.#parts;
+    const { removed, left } = index.apply(record);
+    switch (record.kind) {
+      case "message":
+        contents.hold(record.content, record.message.sizeBytes);
+        break;
+      case "moved": {
+        const entry = index.get(record.id);
+        if (entry === undefined || left === undefined) break;
+        contents.hold(record.content, entry.message.sizeBytes);
+        discard(record.id, left, entry.message.sizeBytes);
+        break;
+      }
+      case "update":
+      case "removed":
+      case "usage":
+      case "batch":
+      case "checkpointEnd":
+    }
+    if (removed !== undefined) discard(removed.message.id, removed.content, removed.message.sizeBytes);
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * Where content lies: shared segments for small messages, appended to batch by batch, and a file of its own
+ * for a large one. Keeps the books of what is still needed: a segment nobody needs is deleted whole, and
+ * one that holds mostly dead bytes is named for compaction.
+ *
+ *   content-0000000003.seg   header, then for each message a frame record and its blocks
+ *   01J….msg                 header, then the blocks of that message
+ *
+ * A segment is never appended to after a failure or in a later life of the process (files.ts says why).
+ */
+import { join } from "node:path";
+
+import type { MessageId } from "../../message.ts";
+import { codeOf, type Files, ignoreFailure, type StoredFile } from "../files.ts";
+import { storedBytes } from "./contentBlocks.ts";
+import type { ContentLocation } from "./metadata.ts";
+import { encodeFileHeader, encodeRecord, FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from "./record.ts";
+
+/** The frame in front of a message's blocks: its id and size, so that a segment can be read without a log. */
+const FRAME_TYPE = 1;
+const FRAME_PAYLOAD_BYTES = 26 + 6;
+const FRAME_BYTES = RECORD_HEADER_BYTES + FRAME_PAYLOAD_BYTES;
+
+export interface Content {
+  readonly id: MessageId;
+  readonly sizeBytes: number;
+  readonly blocks: readonly Buffer[];
+}
+
+export interface SegmentUse {
+  readonly sequence: number;
+  /** Bytes of the file, and those of messages that are still queued. */
+  bytes: number;
+  liveBytes: number;
+  messages: number;
+  /** A block of it could not be read: it is kept as it is. */
+  damaged: boolean;
+}
+
+export class ContentStore {
+  readonly #files: Files;
+  readonly #directory: string;
+  readonly #segmentBytes: number;
+  readonly #segments = new Map<number, SegmentUse>();
+  #active: { file: StoredFile; use: SegmentUse; named: boolean } | undefined;
+  #lastSequence = 0;
+
+  constructor(options: { files: Files; directory: string; segmentBytes: number }) {
+    this.#files = options.files;
+    this.#directory = options.directory;
+    this.#segmentBytes = options.segmentBytes;
+  }
+
+  /** Finds the segments of former lives; `hold` then says what of them is needed. */
+  async recover(): Promise<void> {
+    for (const name of await this.#files.list(this.#directory)) {
+      const match = /^content-(\d{10})\.seg$/.exec(name);
+      if (match === null) continue;
+      const sequence = Number(match[1]);
+      const file = await this.#files.open(join(this.#directory, name));
+      const bytes = await file.size();
+      await file.close();
+      this.#segments.set(sequence, { sequence, bytes, liveBytes: 0, messages: 0, damaged: false });
+      this.#lastSequence = Math.max(this.#lastSequence, sequence);
+    }
+  }
+
+  /** Deletes segments and message files nobody needs, left by a kill between a record and its deletion. */
+  async sweep(isQueuedInOwnFile: (id: MessageId) => boolean): Promise<void> {
+    for (const use of this.#segments.values()) await this.#dropIfEmpty(use);
+    for (const name of await this.#files.list(this.#directory)) {
+      const match = /^([0-9A-Z]{26})\.msg$/.exec(name);
+      if (match?.[1] !== undefined && !isQueuedInOwnFile(match[1])) {
+        await this.#files.remove(join(this.#directory, name));
+      }
+    }
+  }
+
+  /** A message at this place is queued. False when there is no such place. */
+  hold(content: ContentLocation, sizeBytes: number): boolean {
+    if (content === null) return true;
+    const use = this.#segments.get(content.segment);
+    if (use === undefined) return false;
+    use.messages++;
+    use.liveBytes += FRAME_BYTES + storedBytes(sizeBytes);
+    return content.offset + storedBytes(sizeBytes) <= use.bytes;
+  }
+
+  /** The message at this place is gone, or lies elsewhere now. Its bytes are deleted with the last of its segment. */
+  async release(id: MessageId, content: ContentLocation, sizeBytes: number): Promise<void> {
+    if (content === null) return this.#files.remove(this.messagePath(id));
+    const use = this.#segments.get(content.segment);
+    if (use === undefined) return;
+    use.messages--;
+    use.liveBytes -= FRAME_BYTES + storedBytes(sizeBytes);
+    await this.#dropIfEmpty(use);
+  }
+
+  /**
+   * Gives each content of a batch its place, in the active segment, which is begun if there is none.
+   * `append` writes them there next.
+   */
+  async place(contents: readonly Content[]): Promise<readonly ContentLocation[]> {
+    if (contents.length === 0) return [];
+    this.#active ??= await this.#create();
+    const { use } = this.#active;
+    let offset = use.bytes;
+    return contents.map(({ sizeBytes }) => {
+      const location = { segment: use.sequence, offset: offset + FRAME_BYTES };
+      offset = location.offset + storedBytes(sizeBytes);
+      return location;
+    });
+  }
+
+  /** Writes and syncs what `place` gave places to. `accept` is called once the rest of the batch is durable too. */
+  async append(contents: readonly Content[]): Promise<{ accept(): void }> {
+    const active = this.#active;
+    if (contents.length === 0 || active === undefined) return { accept: () => {} };
+    const { file, use } = active;
+    const buffers = contents.flatMap((content) => [...frameOf(content, use.sequence), ...content.blocks]);
+    await file.write(buffers, use.bytes);
+    await file.datasync();
+    if (!active.named) await this.#files.syncFolder(this.#directory);
+    active.named = true;
+    return {
+      accept: () => {
+        for (const buffer of buffers) use.bytes += buffer.length;
+      },
+    };
+  }
+
+  /** Whether the active segment is to be sealed. */
+  get isFull(): boolean {
+    return this.#active !== undefined && this.#active.use.bytes >= this.#segmentBytes;
+  }
+
+  /** Leaves the active segment for good: it is full, or the process ends. */
+  async seal(): Promise<void> {
+    const active = this.#active;
+    this.#active = undefined;
+    if (active === undefined) return;
+    await active.file.close();
+    await this.#dropIfEmpty(active.use);
+  }
+
+  /** Leaves it after a failed batch, whose bytes are given back if the disk lets us. */
+  async abandon(): Promise<void> {
+    await ignoreFailure(this.#active?.file.truncate(this.#active.use.bytes));
+    await ignoreFailure(this.seal());
+  }
+
+  /** A new file of a large message; it carries its header. */
+  async createMessageFile(id: MessageId): Promise<StoredFile> {
+    const file = await this.#files.create(this.messagePath(id));
+    await file.write(
+      [encodeFileHeader({ kind: "message", sequence: 0, previous: { sequence: 0, bytes: 0 } })],
+      0,
+    );
+    return file;
+  }
+
+  /** The file and offset of the first block. */
+  placeOf(id: MessageId, content: ContentLocation): { readonly path: string; readonly offset: number } {
+    return content === null
+      ? { path: this.messagePath(id), offset: FILE_HEADER_BYTES }
+      : { path: this.#segmentPath(content.segment), offset: content.offset };
+  }
+
+  messagePath(id: MessageId): string {
+    return join(this.#directory, `${id}.msg`);
+  }
+
+  /** The sealed segment with the least to copy, when dead bytes outweigh live ones by more than `slackBytes`. */
+  compactionVictim(slackBytes: number): SegmentUse | null {
+    let dead = 0;
+    let live = 0;
+    let victim: SegmentUse | null = null;
+    for (const use of this.#segments.values()) {
+      if (use === this.#active?.use || use.damaged) continue;
+      dead += use.bytes - use.liveBytes;
+      live += use.liveBytes;
+      if (victim === null || use.liveBytes / use.bytes < victim.liveBytes / victim.bytes) victim = use;
+    }
+    return dead > live + slackBytes ? victim : null;
+  }
+
+  async #create(): Promise<{ file: StoredFile; use: SegmentUse; named: boolean }> {
+    const sequence = ++this.#lastSequence;
+    const file = await this.#files.create(this.#segmentPath(sequence));
+    const use = { sequence, bytes: FILE_HEADER_BYTES, liveBytes: 0, messages: 0, damaged: false };
+    this.#segments.set(sequence, use);
+    // Named at once, so that a failure below seals and deletes it as any other.
+    this.#active = { file, use, named: false };
+    await file.write(
+      [encodeFileHeader({ kind: "segment", sequence, previous: { sequence: 0, bytes: 0 } })],
+      0,
+    );
+    return this.#active;
+  }
+
+  async #dropIfEmpty(use: SegmentUse): Promise<void> {
+    if (use.messages > 0 || use === this.#active?.use || !this.#segments.has(use.sequence)) return;
+    this.#segments.delete(use.sequence);
+    await this.#files.remove(this.#segmentPath(use.sequence));
+  }
+
+  #segmentPath(sequence: number): string {
+    return join(this.#directory, `content-${String(sequence).padStart(10, "0")}.seg`);
+  }
+}
+
+/** Whether a file was missing: deleted since somebody looked its name up. */
+export function isMissing(error: unknown): boolean {
+  return codeOf(error) === "ENOENT";
+}
+
+function frameOf(content: Content, seed: number): Buffer[] {
+  const payload = Buffer.alloc(FRAME_PAYLOAD_BYTES);
+  payload.write(content.id, "latin1");
+  payload.writeUIntBE(content.sizeBytes, 26, 6);
+  return encodeRecord(FRAME_TYPE, payload, seed);
+}
