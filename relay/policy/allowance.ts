@@ -22,9 +22,9 @@ export function counterKey(source: string, provider: string, day: string): strin
 export function parseCounterKey(
   key: string,
 ): { readonly source: string; readonly provider: string; readonly day: string } | null {
-  const parts = key.split("|");
-  const [source, provider, day] = parts;
-  return parts.length === 3 && source && provider && day && /^\d{4}-\d\d-\d\d$/.test(day)
+  const parts = /^(.+)\|([^|]+)\|(\d{4}-\d\d-\d\d)$/.exec(key);
+  const [, source, provider, day] = parts ?? [];
+  return source !== undefined && provider !== undefined && day !== undefined
     ? { source, provider, day }
     : null;
 }

@@ -75,9 +75,7 @@ export function chooseSource(
 
 function isOpen(candidate: Candidate): boolean {
   return (
-    candidate.pausedBecause === null &&
-    candidate.suspendedUntil === null &&
-    candidate.exhaustedUntil === null
+    candidate.pausedBecause === null && candidate.suspendedUntil === null && candidate.exhaustedUntil === null
   );
 }
 

@@ -6,13 +6,26 @@
  * dot fails every recipient it is given for; at RCPT that one. A connection lost after the final dot is
  * an unknown end, so it is tried again (RFC 5321 §4.5.3.2.6 makes it rare by waiting ten minutes).
  */
-import type { Instant, LastAttempt, Outcome, Recipient, RecipientState, Reply, SmtpStage } from "../message.ts";
+import type {
+  Instant,
+  LastAttempt,
+  Outcome,
+  Recipient,
+  RecipientState,
+  Reply,
+  SmtpStage,
+} from "../message.ts";
 import { classifyReply, sessionStages } from "./classifyReply.ts";
 import type { PathBackoff, ReplyClass } from "./replyRule.ts";
 import { greylistDelaySeconds, nextTry, retryDelaySeconds, type RetryPolicy } from "./retrySchedule.ts";
 
 export type Verdict =
-  | { readonly kind: "delivered"; readonly attempts: number; readonly last: LastAttempt; readonly class: null }
+  | {
+      readonly kind: "delivered";
+      readonly attempts: number;
+      readonly last: LastAttempt;
+      readonly class: null;
+    }
   | {
       readonly kind: "retry";
       readonly at: Instant;
@@ -70,7 +83,12 @@ export function decide(recipient: Recipient, outcome: Outcome, around: Circumsta
 
   switch (outcome.kind) {
     case "delivered":
-      return { kind: "delivered", attempts, last: last({ ...outcome.reply, rule: "delivered" }), class: null };
+      return {
+        kind: "delivered",
+        attempts,
+        last: last({ ...outcome.reply, rule: "delivered" }),
+        class: null,
+      };
     case "unreachable": {
       const rule = `session/${outcome.stage}`;
       const attempt = last({ code: 0, enhanced: sessionCode(outcome.stage), text: outcome.reason, rule });
@@ -90,7 +108,13 @@ export function decide(recipient: Recipient, outcome: Outcome, around: Circumsta
       }
       if (meaning.class === "TooManyRecipients" && around.othersDelivered) {
         // RFC 5321 §4.5.3.1.10: the rest goes at once, in a transaction of its own; this was no attempt.
-        return { kind: "retry", at: around.now, attempts: recipient.attempts, last: attempt, class: meaning.class };
+        return {
+          kind: "retry",
+          at: around.now,
+          attempts: recipient.attempts,
+          last: attempt,
+          class: meaning.class,
+        };
       }
       if (meaning.class === "Greylist") {
         return again(attempt, meaning.class, greylistDelaySeconds(around.retry, attempts, around.draw));

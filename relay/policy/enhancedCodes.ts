@@ -85,7 +85,11 @@ export const enhancedClasses: Readonly<Record<string, ReplyClass>> = {
 };
 
 /** Words for replies without a useful code, in the order they are asked. */
-export const textClasses: readonly { readonly name: string; readonly text: RegExp; readonly class: ReplyClass }[] = [
+export const textClasses: readonly {
+  readonly name: string;
+  readonly text: RegExp;
+  readonly class: ReplyClass;
+}[] = [
   {
     name: "unknown-user",
     text: /\b(?:user|recipient|mailbox|address|account) (?:is )?(?:unknown|not found|does not exist|doesn't exist|invalid)\b|\bno such (?:user|recipient|mailbox|person)\b|\bunknown (?:user|recipient|mailbox)\b|\binvalid recipient\b/i,

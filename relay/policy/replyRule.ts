@@ -60,7 +60,11 @@ const minutes = 60;
 const hours = 3600;
 
 /** Silence that doubles with each repeat: for judgements about us. */
-export const silence = (length: number): PathBackoff => ({ mode: "Suspend", seconds: length, doubling: true });
+export const silence = (length: number): PathBackoff => ({
+  mode: "Suspend",
+  seconds: length,
+  doubling: true,
+});
 /** Silence of a fixed length: for blocks whose length the provider names. */
 export const fixedSilence = (length: number): PathBackoff => ({
   mode: "Suspend",

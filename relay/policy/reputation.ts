@@ -4,6 +4,7 @@
  */
 import type { Counter } from "../contract/report.ts";
 import type { Instant, LastAttempt } from "../message.ts";
+import { counterKey } from "./allowance.ts";
 import type { Verdict } from "./decide.ts";
 import type { ReplyClass } from "./replyRule.ts";
 import { DAY_MS, utcDay } from "./utcDay.ts";
@@ -21,7 +22,7 @@ export interface DeliveryEvent {
 }
 
 /** By "source|provider|day". */
-export type Counters = ReadonlyMap<string, Counter>;
+export type Counters = Map<string, Counter>;
 
 /**
  * Which counter a verdict belongs to, or null when it says nothing about the address that sent: a
@@ -42,10 +43,10 @@ export function tallyOf(verdict: Verdict, before: LastAttempt | null, now: Insta
   }
 }
 
-/** Adds one event and drops the days that are over. */
-export function addEvent(counters: Counters, event: DeliveryEvent): Counters {
+/** Adds `count` recipients of one event, in place: this runs for every recipient there is. */
+export function addEvent(counters: Counters, event: DeliveryEvent, count = 1): void {
   const day = utcDay(event.at);
-  const key = `${event.source}|${event.provider}|${day}`;
+  const key = counterKey(event.source, event.provider, day);
   const before = counters.get(key) ?? {
     source: event.source,
     provider: event.provider,
@@ -55,17 +56,16 @@ export function addEvent(counters: Counters, event: DeliveryEvent): Counters {
     bounced: 0,
     blocked: 0,
   };
-  const after = new Map(counters);
-  after.set(key, { ...before, [event.tally]: before[event.tally] + 1 });
-  return after;
+  counters.set(key, { ...before, [event.tally]: before[event.tally] + count });
 }
 
-/** The counters of the last eight days. */
-export function recentCounters(counters: Counters, now: Instant): Counters {
+/** Forgets the days that are over, in place. */
+export function dropOldDays(counters: Counters, now: Instant): void {
   const oldest = oldestDay(now);
-  return new Map([...counters].filter(([, counter]) => counter.day >= oldest));
+  for (const [key, counter] of counters) if (counter.day < oldest) counters.delete(key);
 }
 
+/** The first of the eight days kept. */
 export function oldestDay(now: Instant): string {
   return utcDay(now - (DAYS_KEPT - 1) * DAY_MS);
 }

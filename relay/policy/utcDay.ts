@@ -7,9 +7,18 @@ import type { Instant } from "../message.ts";
 /** Milliseconds of a UTC day; UTC has no other kind of day in a Unix clock. */
 export const DAY_MS = 86_400_000;
 
+// The day asked for last: it is asked for thousands of times a second and changes once a day.
+let knownNumber = Number.NaN;
+let knownDay = "";
+
 /** The UTC day an instant falls on. */
 export function utcDay(at: Instant): string {
-  return new Date(at).toISOString().slice(0, 10);
+  const number = Math.floor(at / DAY_MS);
+  if (number !== knownNumber) {
+    knownDay = new Date(at).toISOString().slice(0, 10);
+    knownNumber = number;
+  }
+  return knownDay;
 }
 
 /** The first instant of a day written "2026-11-23". */

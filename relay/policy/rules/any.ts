@@ -51,7 +51,11 @@ export const anyRules: readonly ReplyRule[] = [
     retryAfterSeconds: 4 * span.hours,
     backoff: atCount(3, silence(1 * span.hours)),
     source: "ZoneMTA bounces.txt, list names",
-    example: example(554, "5.7.1", "Service unavailable; Client host [192.0.2.10] blocked using zen.spamhaus.org"),
+    example: example(
+      554,
+      "5.7.1",
+      "Service unavailable; Client host [192.0.2.10] blocked using zen.spamhaus.org",
+    ),
   },
   {
     name: "any/connections",

@@ -15,7 +15,11 @@ export const appleRules: readonly ReplyRule[] = [
     retryAfterSeconds: 1 * span.hours,
     backoff: slower(1 * span.hours),
     source: page,
-    example: { code: 421, enhanced: "4.7.1", text: "Messages to user deferred due to excessive volume. Try again later." },
+    example: {
+      code: 421,
+      enhanced: "4.7.1",
+      text: "Messages to user deferred due to excessive volume. Try again later.",
+    },
   },
   {
     name: "apple/deferred",
@@ -47,7 +51,11 @@ export const appleRules: readonly ReplyRule[] = [
     class: "AuthFailed",
     fate: "ByCode",
     source: page,
-    example: { code: 554, enhanced: "5.7.1", text: "[HME1] This message was blocked for failing both SPF and DKIM authentication checks" },
+    example: {
+      code: 554,
+      enhanced: "5.7.1",
+      text: "[HME1] This message was blocked for failing both SPF and DKIM authentication checks",
+    },
   },
   {
     name: "apple/inactive",

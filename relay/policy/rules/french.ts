@@ -85,7 +85,11 @@ const shared: readonly Shape[] = [
     class: "UnknownRecipient",
     fate: "ByCode",
     source: vendor,
-    example: example(550, "5.1.1", "Adresse d au moins un destinataire invalide. Invalid recipient. OFR_416 [416]"),
+    example: example(
+      550,
+      "5.1.1",
+      "Adresse d au moins un destinataire invalide. Invalid recipient. OFR_416 [416]",
+    ),
   },
   {
     // Said as 552 5.1.1, and yet not an unknown user.
@@ -169,7 +173,11 @@ export const frenchRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: fixedSilence(2 * span.hours),
     source: `${sfr}; too many unknown users`,
-    example: example(450, "4.7.1", "SFR_IN_204 Your server has been blocked because of too many unknown users"),
+    example: example(
+      450,
+      "4.7.1",
+      "SFR_IN_204 Your server has been blocked because of too many unknown users",
+    ),
   },
   {
     name: "sfr/blocked-volume",
@@ -201,7 +209,11 @@ export const frenchRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: silence(2 * span.hours),
     source: free,
-    example: example(451, null, "too many errors from your ip (192.0.2.10), please visit http://postmaster.free.fr/"),
+    example: example(
+      451,
+      null,
+      "too many errors from your ip (192.0.2.10), please visit http://postmaster.free.fr/",
+    ),
   },
   {
     name: "free/content",

@@ -17,7 +17,11 @@ export const googleRules: readonly ReplyRule[] = [
     fate: "Retry",
     retryAfterSeconds: 4 * span.hours,
     source: page,
-    example: { code: 421, enhanced: "4.7.28", text: "Gmail has detected this Message-ID header repeated unusually often" },
+    example: {
+      code: 421,
+      enhanced: "4.7.28",
+      text: "Gmail has detected this Message-ID header repeated unusually often",
+    },
   },
   {
     // Published recovery: ten minutes of silence, then one connection, then one more at a time.
@@ -44,7 +48,11 @@ export const googleRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: silence(2 * span.hours),
     source: `${page}; two hours: Momentum rules`,
-    example: { code: 550, enhanced: "5.7.28", text: "There is an unusual rate of unsolicited mail originating from your IP address." },
+    example: {
+      code: 550,
+      enhanced: "5.7.28",
+      text: "There is an unusual rate of unsolicited mail originating from your IP address.",
+    },
   },
   {
     name: "google/unusual-rate",
@@ -55,7 +63,11 @@ export const googleRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: silence(2 * span.hours),
     source: page,
-    example: { code: 550, enhanced: "5.7.1", text: "Our system has detected an unusual rate of unsolicited mail originating from your IP address." },
+    example: {
+      code: 550,
+      enhanced: "5.7.1",
+      text: "Our system has detected an unusual rate of unsolicited mail originating from your IP address.",
+    },
   },
   {
     name: "google/low-reputation-4xx",
@@ -66,7 +78,11 @@ export const googleRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: atCount(5, silence(1 * span.hours)),
     source: `${page}; five an hour, one hour: KumoMTA community shaping`,
-    example: { code: 421, enhanced: "4.7.0", text: "This message is suspicious due to the very low reputation of the sending IP address." },
+    example: {
+      code: 421,
+      enhanced: "4.7.0",
+      text: "This message is suspicious due to the very low reputation of the sending IP address.",
+    },
   },
   {
     name: "google/low-reputation-5xx",
@@ -77,7 +93,11 @@ export const googleRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: atCount(3, silence(2 * span.hours)),
     source: page,
-    example: { code: 550, enhanced: "5.7.1", text: "Our system has detected that this message is likely unsolicited mail. To reduce the amount of spam sent to Gmail, this message has been blocked." },
+    example: {
+      code: 550,
+      enhanced: "5.7.1",
+      text: "Our system has detected that this message is likely unsolicited mail. To reduce the amount of spam sent to Gmail, this message has been blocked.",
+    },
   },
   {
     name: "google/content-suspicious",
@@ -88,7 +108,11 @@ export const googleRules: readonly ReplyRule[] = [
     fate: "ByCode",
     retryAfterSeconds: 1 * span.hours,
     source: page,
-    example: { code: 421, enhanced: "4.7.0", text: "This message is suspicious due to the nature of the content and/or the links within." },
+    example: {
+      code: 421,
+      enhanced: "4.7.0",
+      text: "This message is suspicious due to the nature of the content and/or the links within.",
+    },
   },
   {
     name: "google/no-ptr",
@@ -98,7 +122,11 @@ export const googleRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: atCount(3, silence(1 * span.hours)),
     source: page,
-    example: { code: 550, enhanced: "5.7.25", text: "The IP address sending this message does not have a PTR record setup" },
+    example: {
+      code: 550,
+      enhanced: "5.7.25",
+      text: "The IP address sending this message does not have a PTR record setup",
+    },
   },
   {
     name: "google/rdns",
@@ -108,7 +136,11 @@ export const googleRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: atCount(3, silence(1 * span.hours)),
     source: page,
-    example: { code: 421, enhanced: "4.7.23", text: "The sending IP address for this message doesn't have a matching forward record" },
+    example: {
+      code: 421,
+      enhanced: "4.7.23",
+      text: "The sending IP address for this message doesn't have a matching forward record",
+    },
   },
   {
     name: "google/spf",
@@ -127,7 +159,11 @@ export const googleRules: readonly ReplyRule[] = [
     fate: "ByCode",
     retryAfterSeconds: 30 * span.minutes,
     source: page,
-    example: { code: 550, enhanced: "5.7.26", text: "Your email has been blocked because the sender is unauthenticated. Gmail requires all senders to authenticate with either SPF or DKIM." },
+    example: {
+      code: 550,
+      enhanced: "5.7.26",
+      text: "Your email has been blocked because the sender is unauthenticated. Gmail requires all senders to authenticate with either SPF or DKIM.",
+    },
   },
   {
     name: "google/tls-required",
@@ -136,7 +172,11 @@ export const googleRules: readonly ReplyRule[] = [
     class: "AuthFailed",
     fate: "ByCode",
     source: `${page}; X.7.29 is TLS here, not the registry's ARC`,
-    example: { code: 421, enhanced: "4.7.29", text: "Your email has been rate limited because the message was not sent over a TLS connection" },
+    example: {
+      code: 421,
+      enhanced: "4.7.29",
+      text: "Your email has been rate limited because the message was not sent over a TLS connection",
+    },
   },
   {
     name: "google/dkim",
@@ -165,7 +205,11 @@ export const googleRules: readonly ReplyRule[] = [
     class: "AuthFailed",
     fate: "ByCode",
     source: page,
-    example: { code: 421, enhanced: "5.7.32", text: "The From: header isn't aligned with either the authenticated SPF or DKIM organizational domain" },
+    example: {
+      code: 421,
+      enhanced: "5.7.32",
+      text: "The From: header isn't aligned with either the authenticated SPF or DKIM organizational domain",
+    },
   },
   {
     name: "google/recipient-rate",
@@ -175,7 +219,11 @@ export const googleRules: readonly ReplyRule[] = [
     fate: "Retry",
     retryAfterSeconds: 1 * span.hours,
     source: `${page}; the 550 variant is temporary as well`,
-    example: { code: 550, enhanced: "5.2.1", text: "The user you are trying to contact is receiving mail at a rate that prevents additional messages from being delivered." },
+    example: {
+      code: 550,
+      enhanced: "5.2.1",
+      text: "The user you are trying to contact is receiving mail at a rate that prevents additional messages from being delivered.",
+    },
   },
   {
     name: "google/over-quota",
@@ -195,7 +243,11 @@ export const googleRules: readonly ReplyRule[] = [
     class: "Protocol",
     fate: "Fail",
     source: page,
-    example: { code: 550, enhanced: "5.7.1", text: "Messages missing a valid Message-ID header are not accepted" },
+    example: {
+      code: 550,
+      enhanced: "5.7.1",
+      text: "Messages missing a valid Message-ID header are not accepted",
+    },
   },
   {
     name: "google/blocked-attachment",
@@ -205,7 +257,11 @@ export const googleRules: readonly ReplyRule[] = [
     class: "ContentRejected",
     fate: "ByCode",
     source: page,
-    example: { code: 552, enhanced: "5.7.0", text: "This message was blocked because its content presents a potential security issue." },
+    example: {
+      code: 552,
+      enhanced: "5.7.0",
+      text: "This message was blocked because its content presents a potential security issue.",
+    },
   },
   {
     name: "google/ipv6-guidelines",
@@ -215,7 +271,11 @@ export const googleRules: readonly ReplyRule[] = [
     fate: "Retry",
     backoff: fixedSilence(1 * span.hours),
     source: page,
-    example: { code: 550, enhanced: "5.7.1", text: "This message does not meet IPv6 sending guidelines regarding PTR records and authentication" },
+    example: {
+      code: 550,
+      enhanced: "5.7.1",
+      text: "This message does not meet IPv6 sending guidelines regarding PTR records and authentication",
+    },
   },
   {
     name: "google/connection-rate",

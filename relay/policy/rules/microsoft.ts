@@ -19,7 +19,11 @@ const shared: readonly Shape[] = [
     fate: "ByCode",
     backoff: silence(2 * span.hours),
     source: `${consumer}; S3140 by analogy with S3150`,
-    example: { code: 550, enhanced: "5.7.1", text: "Unfortunately, messages from [192.0.2.10] weren't sent. Please contact your Internet service provider since part of their network is on our block list (S3150)." },
+    example: {
+      code: 550,
+      enhanced: "5.7.1",
+      text: "Unfortunately, messages from [192.0.2.10] weren't sent. Please contact your Internet service provider since part of their network is on our block list (S3150).",
+    },
   },
   {
     name: "domain-blocklisted",
@@ -28,7 +32,11 @@ const shared: readonly Shape[] = [
     class: "DnsblBlock",
     fate: "ByCode",
     source: "seen in public reports",
-    example: { code: 550, enhanced: "5.7.1", text: "Client host rejected, the sender's domain is on a block list (S8002)" },
+    example: {
+      code: 550,
+      enhanced: "5.7.1",
+      text: "Client host rejected, the sender's domain is on a block list (S8002)",
+    },
   },
   {
     name: "reputation-limit",
@@ -38,7 +46,11 @@ const shared: readonly Shape[] = [
     fate: "ByCode",
     backoff: atCount(3, silence(30 * span.minutes)),
     source: "KumoMTA community shaping: three an hour, half an hour",
-    example: { code: 451, enhanced: "4.7.650", text: "The mail server [192.0.2.10] has been temporarily rate limited due to IP reputation. (S775)" },
+    example: {
+      code: 451,
+      enhanced: "4.7.650",
+      text: "The mail server [192.0.2.10] has been temporarily rate limited due to IP reputation. (S775)",
+    },
   },
   {
     name: "busy",
@@ -49,7 +61,11 @@ const shared: readonly Shape[] = [
     fate: "ByCode",
     backoff: slower(15 * span.minutes),
     source: "KumoMTA community shaping",
-    example: { code: 451, enhanced: "4.7.500", text: "Server busy. Please try again later from [192.0.2.10]. (S77719)" },
+    example: {
+      code: 451,
+      enhanced: "4.7.500",
+      text: "Server busy. Please try again later from [192.0.2.10]. (S77719)",
+    },
   },
   {
     name: "access-denied-4xx",
@@ -69,7 +85,11 @@ const shared: readonly Shape[] = [
     fate: "ByCode",
     backoff: fixedSilence(24 * span.hours),
     source: `${exchange}; delisting portal`,
-    example: { code: 550, enhanced: "5.7.606", text: "Access denied, banned sending IP [192.0.2.10]. To request removal from this list please visit https://sender.office.com/" },
+    example: {
+      code: 550,
+      enhanced: "5.7.606",
+      text: "Access denied, banned sending IP [192.0.2.10]. To request removal from this list please visit https://sender.office.com/",
+    },
   },
   {
     name: "bulk-authentication",
@@ -78,7 +98,11 @@ const shared: readonly Shape[] = [
     class: "AuthFailed",
     fate: "ByCode",
     source: "Microsoft tech community, requirements for high-volume senders, 2025-04",
-    example: { code: 550, enhanced: "5.7.515", text: "Access denied, sending domain example.com does not meet the required authentication level." },
+    example: {
+      code: 550,
+      enhanced: "5.7.515",
+      text: "Access denied, sending domain example.com does not meet the required authentication level.",
+    },
   },
   {
     name: "authentication",
@@ -87,7 +111,11 @@ const shared: readonly Shape[] = [
     class: "AuthFailed",
     fate: "ByCode",
     source: exchange,
-    example: { code: 550, enhanced: "5.7.509", text: "Access denied, sending domain example.com does not pass DMARC verification" },
+    example: {
+      code: 550,
+      enhanced: "5.7.509",
+      text: "Access denied, sending domain example.com does not pass DMARC verification",
+    },
   },
   {
     // Over IPv6 only; another address family of ours may pass.
@@ -97,7 +125,11 @@ const shared: readonly Shape[] = [
     class: "AuthFailed",
     fate: "ByCode",
     source: exchange,
-    example: { code: 550, enhanced: "5.7.25", text: "Access denied, the sending IPv6 address must have a reverse DNS record" },
+    example: {
+      code: 550,
+      enhanced: "5.7.25",
+      text: "Access denied, the sending IPv6 address must have a reverse DNS record",
+    },
   },
   {
     name: "recipient-rate",
@@ -106,7 +138,11 @@ const shared: readonly Shape[] = [
     fate: "Retry",
     retryAfterSeconds: 1 * span.hours,
     source: `${exchange}; a limit an hour, temporary in spite of 554`,
-    example: { code: 554, enhanced: "5.2.122", text: "The recipient has exceeded their limit for the number of messages they can receive per hour" },
+    example: {
+      code: 554,
+      enhanced: "5.2.122",
+      text: "The recipient has exceeded their limit for the number of messages they can receive per hour",
+    },
   },
   {
     // The registry's X.1.10 is "null MX"; here it is an unknown mailbox.
@@ -116,7 +152,11 @@ const shared: readonly Shape[] = [
     class: "UnknownRecipient",
     fate: "ByCode",
     source: exchange,
-    example: { code: 550, enhanced: "5.1.10", text: "RESOLVER.ADR.RecipientNotFound; Recipient someone@example.com not found by SMTP address lookup" },
+    example: {
+      code: 550,
+      enhanced: "5.1.10",
+      text: "RESOLVER.ADR.RecipientNotFound; Recipient someone@example.com not found by SMTP address lookup",
+    },
   },
   {
     name: "directory-edge-block",
@@ -126,7 +166,11 @@ const shared: readonly Shape[] = [
     class: "UnknownRecipient",
     fate: "ByCode",
     source: exchange,
-    example: { code: 550, enhanced: "5.4.1", text: "Recipient address rejected: Access denied. AS(201806281)" },
+    example: {
+      code: 550,
+      enhanced: "5.4.1",
+      text: "Recipient address rejected: Access denied. AS(201806281)",
+    },
   },
   {
     name: "mailbox-unavailable",
@@ -136,7 +180,11 @@ const shared: readonly Shape[] = [
     class: "UnknownRecipient",
     fate: "ByCode",
     source: consumer,
-    example: { code: 550, enhanced: "5.5.0", text: "Requested action not taken: mailbox unavailable (S2017062302)." },
+    example: {
+      code: 550,
+      enhanced: "5.5.0",
+      text: "Requested action not taken: mailbox unavailable (S2017062302).",
+    },
   },
 ];
 
@@ -150,7 +198,11 @@ const gateway: readonly Shape[] = [
     fate: "ByCode",
     backoff: slower(30 * span.minutes),
     source: consumer,
-    example: { code: 421, enhanced: null, text: "RP-001 Unfortunately, some messages from 192.0.2.10 weren't sent: the mail server IP has exceeded the rate limit allowed" },
+    example: {
+      code: 421,
+      enhanced: null,
+      text: "RP-001 Unfortunately, some messages from 192.0.2.10 weren't sent: the mail server IP has exceeded the rate limit allowed",
+    },
   },
   {
     name: "namespace-mining",
@@ -160,7 +212,11 @@ const gateway: readonly Shape[] = [
     fate: "ByCode",
     backoff: fixedSilence(24 * span.hours),
     source: `${consumer}; SC-002 address probing, SC-004 complaints`,
-    example: { code: 550, enhanced: null, text: "SC-002 Mail rejected by Outlook.com for policy reasons: namespace mining" },
+    example: {
+      code: 550,
+      enhanced: null,
+      text: "SC-002 Mail rejected by Outlook.com for policy reasons: namespace mining",
+    },
   },
   {
     name: "compromised",
@@ -170,7 +226,11 @@ const gateway: readonly Shape[] = [
     fate: "ByCode",
     backoff: fixedSilence(24 * span.hours),
     source: `${consumer}; open proxy, dynamic or compromised address`,
-    example: { code: 550, enhanced: null, text: "DY-001 Mail rejected by Outlook.com for policy reasons: dynamic IP addresses are not accepted" },
+    example: {
+      code: 550,
+      enhanced: null,
+      text: "DY-001 Mail rejected by Outlook.com for policy reasons: dynamic IP addresses are not accepted",
+    },
   },
   {
     name: "spamhaus",
@@ -181,7 +241,11 @@ const gateway: readonly Shape[] = [
     retryAfterSeconds: 4 * span.hours,
     backoff: silence(4 * span.hours),
     source: `${consumer}; kept until the address is off the list`,
-    example: { code: 550, enhanced: null, text: "OU-001 Mail rejected by Outlook.com for policy reasons: the IP is listed by Spamhaus" },
+    example: {
+      code: 550,
+      enhanced: null,
+      text: "OU-001 Mail rejected by Outlook.com for policy reasons: the IP is listed by Spamhaus",
+    },
   },
   {
     name: "policy-content",
@@ -191,7 +255,11 @@ const gateway: readonly Shape[] = [
     fate: "ByCode",
     backoff: atCount(3, silence(1 * span.hours)),
     source: consumer,
-    example: { code: 550, enhanced: null, text: "SC-001 Mail rejected by Outlook.com for policy reasons: spam-like characteristics" },
+    example: {
+      code: 550,
+      enhanced: null,
+      text: "SC-001 Mail rejected by Outlook.com for policy reasons: spam-like characteristics",
+    },
   },
 ];
 

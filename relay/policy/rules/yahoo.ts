@@ -14,7 +14,11 @@ export const yahooRules: readonly ReplyRule[] = [
     retryAfterSeconds: 4 * span.hours,
     backoff: silence(2 * span.hours),
     source: `${page}; kept until the address is off the Spamhaus list`,
-    example: { code: 553, enhanced: "5.7.1", text: "[BL21] Connections will not be accepted from 192.0.2.10, because the ip is in Spamhaus's list" },
+    example: {
+      code: 553,
+      enhanced: "5.7.1",
+      text: "[BL21] Connections will not be accepted from 192.0.2.10, because the ip is in Spamhaus's list",
+    },
   },
   {
     name: "yahoo/permanent-block",
@@ -25,7 +29,11 @@ export const yahooRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: fixedSilence(24 * span.hours),
     source: page,
-    example: { code: 553, enhanced: "5.7.2", text: "[TSS09] All messages from 192.0.2.10 will be permanently deferred; Retrying will NOT succeed." },
+    example: {
+      code: 553,
+      enhanced: "5.7.2",
+      text: "[TSS09] All messages from 192.0.2.10 will be permanently deferred; Retrying will NOT succeed.",
+    },
   },
   {
     name: "yahoo/complaints",
@@ -36,7 +44,11 @@ export const yahooRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: atCount(2, fixedSilence(2 * span.hours)),
     source: `${page}; two an hour, two hours: KumoMTA community shaping`,
-    example: { code: 421, enhanced: "4.7.0", text: "[TSS04] Messages from 192.0.2.10 temporarily deferred due to unexpected volume or user complaints" },
+    example: {
+      code: 421,
+      enhanced: "4.7.0",
+      text: "[TSS04] Messages from 192.0.2.10 temporarily deferred due to unexpected volume or user complaints",
+    },
   },
   {
     name: "yahoo/complaints-strong",
@@ -47,7 +59,11 @@ export const yahooRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: atCount(2, fixedSilence(4 * span.hours)),
     source: `${page}; four hours: help.yahoo.com sln26151`,
-    example: { code: 421, enhanced: "4.7.0", text: "[TSS05] Messages from 192.0.2.10 temporarily deferred due to excessive user complaints" },
+    example: {
+      code: 421,
+      enhanced: "4.7.0",
+      text: "[TSS05] Messages from 192.0.2.10 temporarily deferred due to excessive user complaints",
+    },
   },
   {
     name: "yahoo/deferred-ts01",
@@ -58,7 +74,11 @@ export const yahooRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: slower(30 * span.minutes),
     source: "KumoMTA community shaping, Momentum rules",
-    example: { code: 421, enhanced: "4.7.0", text: "[TS01] Messages from 192.0.2.10 temporarily deferred due to user complaints" },
+    example: {
+      code: 421,
+      enhanced: "4.7.0",
+      text: "[TS01] Messages from 192.0.2.10 temporarily deferred due to user complaints",
+    },
   },
   {
     name: "yahoo/deferred-ts02",
@@ -69,7 +89,11 @@ export const yahooRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: fixedSilence(4 * span.hours),
     source: "KumoMTA community shaping, Momentum rules",
-    example: { code: 421, enhanced: "4.7.0", text: "[TS02] Messages from 192.0.2.10 temporarily deferred due to user complaints" },
+    example: {
+      code: 421,
+      enhanced: "4.7.0",
+      text: "[TS02] Messages from 192.0.2.10 temporarily deferred due to user complaints",
+    },
   },
   {
     // A block in the clothes of a 4xx: hammering makes it longer.
@@ -81,7 +105,11 @@ export const yahooRules: readonly ReplyRule[] = [
     fate: "ByCode",
     backoff: silence(4 * span.hours),
     source: page,
-    example: { code: 421, enhanced: "4.7.1", text: "[TS03] All messages from 192.0.2.10 will be permanently deferred" },
+    example: {
+      code: 421,
+      enhanced: "4.7.1",
+      text: "[TS03] All messages from 192.0.2.10 will be permanently deferred",
+    },
   },
   {
     name: "yahoo/unauthenticated",
@@ -91,7 +119,11 @@ export const yahooRules: readonly ReplyRule[] = [
     class: "AuthFailed",
     fate: "ByCode",
     source: page,
-    example: { code: 550, enhanced: "5.7.9", text: "This mail has been blocked because the sender is unauthenticated. (AU01)" },
+    example: {
+      code: 550,
+      enhanced: "5.7.9",
+      text: "This mail has been blocked because the sender is unauthenticated. (AU01)",
+    },
   },
   {
     name: "yahoo/content",
@@ -101,7 +133,11 @@ export const yahooRules: readonly ReplyRule[] = [
     class: "ContentRejected",
     fate: "ByCode",
     source: page,
-    example: { code: 554, enhanced: null, text: "Message not allowed - [PH01] Email not accepted for policy reasons." },
+    example: {
+      code: 554,
+      enhanced: null,
+      text: "Message not allowed - [PH01] Email not accepted for policy reasons.",
+    },
   },
   {
     name: "yahoo/sender-dns",
@@ -110,7 +146,11 @@ export const yahooRules: readonly ReplyRule[] = [
     class: "AuthFailed",
     fate: "ByCode",
     source: page,
-    example: { code: 451, enhanced: null, text: "Message temporarily deferred due to unresolvable RFC.5321 from domain: unresolvable from" },
+    example: {
+      code: 451,
+      enhanced: null,
+      text: "Message temporarily deferred due to unresolvable RFC.5321 from domain: unresolvable from",
+    },
   },
   {
     name: "yahoo/messages-per-connection",
@@ -120,7 +160,11 @@ export const yahooRules: readonly ReplyRule[] = [
     class: "RateLimited",
     fate: "ByCode",
     source: page,
-    example: { code: 421, enhanced: null, text: "Max message per connection reached, closing transmission channel" },
+    example: {
+      code: 421,
+      enhanced: null,
+      text: "Max message per connection reached, closing transmission channel",
+    },
   },
   {
     name: "yahoo/recipient-rate",
@@ -152,7 +196,11 @@ export const yahooRules: readonly ReplyRule[] = [
     class: "Inactive",
     fate: "ByCode",
     source: page,
-    example: { code: 554, enhanced: null, text: "delivery error: dd Sorry, your message cannot be delivered. This mailbox is disabled (554.30)." },
+    example: {
+      code: 554,
+      enhanced: null,
+      text: "delivery error: dd Sorry, your message cannot be delivered. This mailbox is disabled (554.30).",
+    },
   },
   {
     name: "yahoo/unknown",
@@ -162,6 +210,10 @@ export const yahooRules: readonly ReplyRule[] = [
     class: "UnknownRecipient",
     fate: "ByCode",
     source: page,
-    example: { code: 554, enhanced: null, text: "delivery error: dd This user doesn't have a yahoo.com account" },
+    example: {
+      code: 554,
+      enhanced: null,
+      text: "delivery error: dd This user doesn't have a yahoo.com account",
+    },
   },
 ];

@@ -1,0 +1,73 @@
+/**
+ * The configuration as the engine asks it: this pod's sources by pool, routes indexed, held domains, and
+ * since when each of these has been so, for `explain`.
+ */
+import type { EgressSource, RelayConfig, Route } from "../contract/config.ts";
+import type { Instant } from "../message.ts";
+import { compileRoutes, type Router } from "../policy/route.ts";
+
+export interface CompiledConfig {
+  readonly config: RelayConfig;
+  readonly podName: string;
+  readonly routeOf: Router;
+  /** Every source of this pod. */
+  readonly sources: readonly EgressSource[];
+  readonly held: ReadonlyMap<string, { readonly reason: string; readonly since: Instant }>;
+  readonly pausedSince: Instant | null;
+  readonly sourcePausedSince: ReadonlyMap<string, Instant>;
+  readonly appliedAt: Instant;
+}
+
+/** Smart hosts without a pool are reached from the system's own address. */
+const SYSTEM_SOURCE = "system";
+
+export function compileConfig(
+  config: RelayConfig,
+  podName: string,
+  before: CompiledConfig | null,
+  now: Instant,
+): CompiledConfig {
+  const sources = config.pods.find((pod) => pod.name === podName)?.sources ?? [];
+  const held = config.domains.filter((domain) => domain.state === "Held");
+  return {
+    config,
+    podName,
+    routeOf: compileRoutes(config.routes),
+    sources,
+    held: new Map(
+      held.map(({ domain, reason }) => [domain, { reason, since: before?.held.get(domain)?.since ?? now }]),
+    ),
+    pausedSince: config.paused ? (before?.pausedSince ?? now) : null,
+    sourcePausedSince: new Map(
+      sources
+        .filter((source) => source.state === "Paused")
+        .map(({ name }) => [name, before?.sourcePausedSince.get(name) ?? now]),
+    ),
+    appliedAt: now,
+  };
+}
+
+/** The sources a route may use. */
+export function sourcesOf(compiled: CompiledConfig, route: Route): readonly EgressSource[] {
+  if (route.to.pool !== null) {
+    const { pool } = route.to;
+    return compiled.sources.filter((source) => source.pool === pool);
+  }
+  return [
+    {
+      name: SYSTEM_SOURCE,
+      pool: SYSTEM_SOURCE,
+      address: null,
+      ehloName: compiled.config.relay.hostname,
+      state: "Active",
+      stateReason: "",
+      allowance: [],
+    },
+  ];
+}
+
+/** Whether what is ready under `before` may stay where it is under `after`. */
+export function sameRouting(before: CompiledConfig, after: CompiledConfig): boolean {
+  const facts = ({ config }: CompiledConfig) => JSON.stringify([config.routes, config.dns, config.delivery]);
+  return facts(before) === facts(after) && [...after.held.keys()].every((domain) => before.held.has(domain));
+}

@@ -1,0 +1,238 @@
+/**
+ * The queue's engine: due → resolve → admit → deliver → decide → record. It carries out what policy/
+ * decides and owns no rule; it wakes on events and on one timer for the next instant that matters.
+ *
+ * Promises: never two transactions for one recipient at once; nothing is spent before its allowance is
+ * durable; nothing goes on before its outcome is; expiry holds wherever a message waits; a stop ends or
+ * gives back what is in flight.
+ */
+import type { Explanation, MessageListing, QueueListing } from "../contract/admin.ts";
+import type { RelayConfig } from "../contract/config.ts";
+import type { MessageId, QueuedMessage } from "../message.ts";
+import { expire } from "../policy/decide.ts";
+import { Aftermath, type Conclusion } from "./aftermath.ts";
+import { compileConfig, sameRouting } from "./compiledConfig.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { defaultLimits, type EngineLimits, type EnginePorts } from "./enginePorts.ts";
+import { explainMessage } from "./explain.ts";
+import { Flights } from "./flights.ts";
+import { listQueue, showMessage } from "./listing.ts";
+import { AllowanceMeter } from "./meter.ts";
+import { createEntry, type Entry } from "./parcel.ts";
+import { PathBook } from "./paths.ts";
+import { createQueueState, type QueueState } from "./queueState.ts";
+import { type EngineReport, reportQueue } from "./report.ts";
+import { Scheduler } from "./scheduler.ts";
+import type { RecoveredSpool } from "./spool.ts";
+import { SpoolGate } from "./spoolGate.ts";
+import { Statistics } from "./statistics.ts";
+
+export interface Engine {
+  /** Takes over what a former life left, once. Nothing is delivered before `apply` was called too. */
+  start(recovered: RecoveredSpool): void;
+  /** Takes a message whose commit has resolved. */
+  enqueue(message: QueuedMessage): void;
+  /** Puts a configuration in force at once; what is in flight ends under the former one. */
+  apply(config: RelayConfig, podName: string): void;
+  /**
+   * Starts nothing more, lets what is in flight end for `graceSeconds`, then breaks it off and gives it
+   * back untouched. Resolves when all outcomes and the exact use of allowances are recorded, as far as
+   * the spool works. Never rejects.
+   */
+  stop(options: { readonly graceSeconds: number }): Promise<void>;
+  report(): EngineReport;
+  queueListing(): QueueListing;
+  /** Null when it is not (or no longer) queued. */
+  message(id: MessageId): Promise<MessageListing | null>;
+  explain(id: MessageId): Explanation | null;
+}
+
+export function createEngine(ports: EnginePorts, limits: Partial<EngineLimits> = {}): Engine {
+  return new QueueEngine(ports, { ...defaultLimits, ...limits });
+}
+
+class QueueEngine implements Engine {
+  readonly #ports: EnginePorts;
+  readonly #limits: EngineLimits;
+  readonly #state: QueueState;
+  readonly #scheduler: Scheduler;
+  readonly #dispatcher: Dispatcher;
+  readonly #aftermath: Aftermath;
+  readonly #flights: Flights;
+  #started = false;
+  #stopped: Promise<void> | null = null;
+  #tickPending = false;
+  #cancelTimer: (() => void) | null = null;
+
+  constructor(ports: EnginePorts, limits: EngineLimits) {
+    this.#ports = ports;
+    this.#limits = limits;
+    const { clock, log, spool, random } = ports;
+    const wake = () => this.#wake();
+    const gate = new SpoolGate({ spool, clock, log, onOpen: wake });
+    const meter = new AllowanceMeter((records) => spool.recordUsage(records));
+    const statistics = new Statistics({ clock, spool, log });
+    this.#state = createQueueState({ gate, meter, statistics, paths: new PathBook() }, clock.now());
+    this.#aftermath = new Aftermath(ports, this.#state, {
+      waiting: (entry, indices) => {
+        this.#scheduler.admit(entry, indices);
+        wake();
+      },
+      queued: (notice) => this.enqueue(notice),
+    });
+    this.#flights = new Flights(ports, this.#state, this.#aftermath, {
+      ended: (site) => {
+        this.#dispatcher.ended(site);
+        wake();
+      },
+      landed: wake,
+      returned: (parcel, at) => this.#scheduler.schedule(parcel, at),
+    });
+    const events = {
+      ready: (site: Parameters<Dispatcher["ready"]>[0]) => this.#dispatcher.ready(site),
+      unroutable: this.#flights.unroutable.bind(this.#flights),
+      changed: wake,
+    };
+    this.#scheduler = new Scheduler(ports, this.#state, events, limits.resolutions);
+    this.#dispatcher = new Dispatcher(
+      this.#state,
+      () => random.draw(),
+      (parcel, now) => this.#scheduler.advance(parcel, now),
+    );
+  }
+
+  start(recovered: RecoveredSpool): void {
+    if (this.#started) throw new Error("Cannot start the engine: it was started before.");
+    this.#started = true;
+    this.#state.usageSince = recovered.createdAt;
+    this.#state.meter.load(recovered.usage);
+    this.#state.statistics.load(recovered.usage);
+    for (const message of recovered.messages) this.#take(message);
+    this.#wake();
+  }
+
+  enqueue(message: QueuedMessage): void {
+    if (this.#state.entries.has(message.id)) {
+      throw new Error(`Cannot queue message ${message.id}: it is queued already.`);
+    }
+    this.#take(message);
+    this.#wake();
+  }
+
+  apply(config: RelayConfig, podName: string): void {
+    const now = this.#ports.clock.now();
+    const before = this.#state.compiled;
+    const after = compileConfig(config, podName, before, now);
+    this.#state.compiled = after;
+    this.#scheduler.restart(before === null || !sameRouting(before, after), now);
+    this.#dispatcher.wakeAll();
+    this.#wake();
+  }
+
+  stop(options: { readonly graceSeconds: number }): Promise<void> {
+    this.#stopped ??= this.#stop(options.graceSeconds);
+    return this.#stopped;
+  }
+
+  report(): EngineReport {
+    return reportQueue(this.#ports, this.#state);
+  }
+
+  queueListing(): QueueListing {
+    return listQueue(this.#state, this.#ports.clock.now());
+  }
+
+  async message(id: MessageId): Promise<MessageListing | null> {
+    const entry = this.#state.entries.get(id);
+    return entry === undefined ? null : showMessage(this.#ports, this.#state, entry);
+  }
+
+  explain(id: MessageId): Explanation | null {
+    const entry = this.#state.entries.get(id);
+    return entry === undefined ? null : explainMessage(this.#state, entry, this.#ports.clock.now());
+  }
+
+  #take(message: QueuedMessage): void {
+    const entry = createEntry(message);
+    if (entry.waiting === 0) return;
+    this.#state.entries.set(message.id, entry);
+    entry.expiry = this.#state.expiry.add(message.expiresAt, entry);
+    this.#scheduler.admit(entry, [...entry.recipients.keys()]);
+  }
+
+  /** Asks for a look at everything, soon: many events of one turn share it. */
+  #wake(): void {
+    if (this.#tickPending || this.#stopped !== null) return;
+    this.#tickPending = true;
+    queueMicrotask(() => {
+      this.#tickPending = false;
+      if (this.#stopped === null) this.#tick();
+    });
+  }
+
+  #tick(): void {
+    const now = this.#ports.clock.now();
+    if (!this.#started || this.#state.compiled === null) return;
+    for (let entry = this.#state.expiry.popDue(now); entry; entry = this.#state.expiry.popDue(now)) {
+      this.#expire(entry);
+    }
+    const running = this.#state.gate.failure === null && this.#state.compiled.pausedSince === null;
+    if (running) {
+      this.#scheduler.processDue(now);
+      this.#dispatcher.wakeDue(now);
+      while (this.#flights.size < this.#limits.transactions) {
+        const start = this.#dispatcher.next(this.#limits.recipientsPerTransaction, now);
+        if (start === null) break;
+        this.#flights.launch(start);
+      }
+    }
+    this.#arm(running);
+  }
+
+  /** One timer, for the next instant that matters. */
+  #arm(running: boolean): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    const { due, expiry } = this.#state;
+    const instants = running ? [expiry.nextAt, due.nextAt, this.#dispatcher.nextAt] : [expiry.nextAt];
+    const next = Math.min(...instants.map((at) => at ?? Number.POSITIVE_INFINITY));
+    if (next === Number.POSITIVE_INFINITY) return;
+    this.#cancelTimer = this.#ports.clock.after(next - this.#ports.clock.now(), () => {
+      this.#cancelTimer = null;
+      this.#wake();
+    });
+  }
+
+  /** Bounces what still waits, wherever it waits; what is in flight is decided when it lands. */
+  #expire(entry: Entry): void {
+    entry.expiry = null;
+    const now = this.#ports.clock.now();
+    const conclusions: Conclusion[] = [];
+    for (const parcel of entry.parcels) {
+      if (!this.#scheduler.takeOut(parcel)) continue;
+      entry.parcels.delete(parcel);
+      for (const index of parcel.indices) {
+        const recipient = entry.recipients[index];
+        if (recipient !== undefined) conclusions.push({ index, verdict: expire(recipient, now) });
+      }
+    }
+    // What lands later and is to be tried again finds no time left, except a try that is due at once.
+    if (conclusions.length < entry.waiting) entry.expiry = this.#state.expiry.add(now + 60_000, entry);
+    if (conclusions.length > 0) this.#flights.expired(entry, conclusions);
+  }
+
+  async #stop(graceSeconds: number): Promise<void> {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    this.#scheduler.close();
+    await this.#flights.end(graceSeconds);
+    this.#state.gate.close();
+    await this.#aftermath.close();
+    await this.#state.statistics.flush();
+    try {
+      await this.#state.meter.close();
+    } catch (error) {
+      this.#ports.log.warn("the unspent allowance could not be given back and is written off", { error });
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * What the engine is given: every effect it has goes through one of these. main.ts passes the real ones,
+ * tests pass small programs of their own.
+ */
+import type { RelayConfig } from "../contract/config.ts";
+import type { Clock } from "../kit/clock.ts";
+import type { Log } from "../kit/log.ts";
+import type { Random } from "../kit/random.ts";
+import type { Instant, MessageId, QueuedMessage, Recipient } from "../message.ts";
+import type { Deliverer, MxResolver } from "../smtp/delivery.ts";
+import type { Spool } from "./spool.ts";
+
+/** An order for a delivery status notification (RFC 3464). */
+export interface BounceOrder {
+  /** Id the notice shall have. */
+  readonly id: MessageId;
+  readonly at: Instant;
+  /** The message it speaks of; the notice goes to its sender. */
+  readonly message: QueuedMessage;
+  /** Header block of that message, as queued. */
+  readonly header: Buffer;
+  /** Recipients to report, in their final state; "relayed": the peer takes no DSN (RFC 3461 §5.2.3). */
+  readonly recipients: readonly { readonly recipient: Recipient; readonly action: "failed" | "relayed" }[];
+  readonly config: RelayConfig;
+}
+
+export interface ComposedBounce {
+  readonly message: QueuedMessage;
+  readonly content: Uint8Array | AsyncIterable<Uint8Array>;
+}
+
+/** Counts for metrics; labels come from closed sets. */
+export interface EngineMetrics {
+  /** One recipient's outcome of one attempt; source "" when none was chosen. */
+  outcome(labels: {
+    readonly source: string;
+    readonly provider: string;
+    readonly result: "delivered" | "deferred" | "bounced" | "expired";
+    readonly class: string;
+  }): void;
+  /** One transaction, from start to its last reply. */
+  transaction(labels: { readonly source: string; readonly provider: string }, seconds: number): void;
+}
+
+export interface EnginePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly spool: Spool;
+  readonly deliverer: Deliverer;
+  readonly resolver: MxResolver;
+  /** Header fields to put in front of the content, CRLF line ends; empty when nothing signs. */
+  sign(message: QueuedMessage, config: RelayConfig): Promise<Buffer>;
+  composeBounce(order: BounceOrder): Promise<ComposedBounce>;
+  /** A password from the configuration folder, by file name. */
+  readSecret(file: string): Promise<string>;
+  newId(): MessageId;
+  readonly metrics: EngineMetrics;
+}
+
+/** Bounds; every one has a default that suits one process on two cores. */
+export interface EngineLimits {
+  /** Transactions at once. */
+  readonly transactions: number;
+  /** Domains resolved at once. */
+  readonly resolutions: number;
+  /** Recipients of a transaction: RFC 5321 §4.5.3.1.8 lets us count on a hundred. */
+  readonly recipientsPerTransaction: number;
+}
+
+export const defaultLimits: EngineLimits = {
+  transactions: 200,
+  resolutions: 50,
+  recipientsPerTransaction: 100,
+};
+
+export const noMetrics: EngineMetrics = { outcome() {}, transaction() {} };

@@ -1,0 +1,52 @@
+/** One message as `smtp-relay explain` shows it: what waits, why, until when, and what binds next. */
+import type { Explanation } from "../contract/admin.ts";
+import type { Instant, LastAttempt } from "../message.ts";
+import { bind } from "./binding.ts";
+import type { Entry } from "./parcel.ts";
+import { type QueueState, whereTo } from "./queueState.ts";
+
+export function explainMessage(state: QueueState, entry: Entry, now: Instant): Explanation {
+  const { message } = entry;
+  const cache = new Map();
+  const waiting: Explanation["waiting"] = [];
+  for (const parcel of entry.parcels) {
+    const { site, provider } = whereTo(state, parcel);
+    const { rule, nextTryAt, next } = bind(state, parcel, now, cache);
+    for (const index of parcel.indices) {
+      const recipient = entry.recipients[index];
+      if (recipient === undefined || recipient.state.kind !== "waiting") continue;
+      waiting.push({
+        address: recipient.address,
+        site,
+        provider: provider.name,
+        attempts: recipient.attempts,
+        nextTryAt: isoOf(nextTryAt),
+        rule,
+        nextLimits: [...next],
+        last: lastOf(recipient.last),
+      });
+    }
+  }
+  return {
+    pod: state.compiled?.podName ?? "",
+    id: message.id,
+    receivedAt: new Date(message.receivedAt).toISOString(),
+    expiresAt: new Date(message.expiresAt).toISOString(),
+    credential: message.credential,
+    sendingDomain: message.sendingDomain,
+    sizeBytes: message.sizeBytes,
+    recipientCount: entry.recipients.length,
+    waiting,
+  };
+}
+
+export function isoOf(at: Instant): string;
+export function isoOf(at: Instant | null): string | null;
+export function isoOf(at: Instant | null): string | null {
+  return at === null ? null : new Date(at).toISOString();
+}
+
+/** The last attempt as the admin contract writes it. */
+export function lastOf(last: LastAttempt | null): Explanation["waiting"][number]["last"] {
+  return last === null ? null : { ...last, at: isoOf(last.at) };
+}

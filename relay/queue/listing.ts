@@ -1,0 +1,99 @@
+/** The queue by site, and one message, as the admin socket gives them to a person on the machine. */
+import type { MessageListing, QueueListing } from "../contract/admin.ts";
+import type { Instant } from "../message.ts";
+import { type Binding, bind } from "./binding.ts";
+import type { EnginePorts } from "./enginePorts.ts";
+import { isoOf, lastOf } from "./explain.ts";
+import { readHeader } from "./notices.ts";
+import type { Entry, Parcel } from "./parcel.ts";
+import { type QueueState, whereTo } from "./queueState.ts";
+
+/** Parcels of a site that are asked why they wait; the earliest due ones stand for the rest. */
+const MOST_ASKED = 100;
+const MOST_SAMPLED = 5;
+/** Header bytes shown. */
+const MOST_HEADER_BYTES = 8192;
+
+export function listQueue(state: QueueState, now: Instant): QueueListing {
+  const groups = new Map<string, { site: string; provider: string; parcels: Parcel[] }>();
+  for (const entry of state.entries.values()) {
+    for (const parcel of entry.parcels) {
+      const { site, provider } = whereTo(state, parcel);
+      const key = `${provider.name} ${site}`;
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, { site, provider: provider.name, parcels: [parcel] });
+      else group.parcels.push(parcel);
+    }
+  }
+  const sites = [...groups.values()].map(({ site, provider, parcels }) => {
+    const asked = parcels.toSorted((a, b) => a.dueAt - b.dueAt).slice(0, MOST_ASKED);
+    const cache = new Map();
+    const bindings = asked.map((parcel) => ({ parcel, ...bind(state, parcel, now, cache) }));
+    const oldest = parcels.toSorted((a, b) => a.entry.message.receivedAt - b.entry.message.receivedAt);
+    const tries = bindings.flatMap(({ nextTryAt }) => nextTryAt ?? []);
+    return {
+      site,
+      provider,
+      recipients: parcels.reduce((sum, parcel) => sum + parcel.indices.length, 0),
+      oldestSeconds: secondsSince(oldest[0]?.entry.message.receivedAt ?? now, now),
+      nextTryAt: tries.length === 0 ? null : isoOf(Math.min(...tries)),
+      rule: mostCommon(bindings),
+      sample: [...new Set(oldest.map(({ entry }) => entry.message.id))].slice(0, MOST_SAMPLED),
+    };
+  });
+  return {
+    pod: state.compiled?.podName ?? "",
+    at: isoOf(now),
+    sites: sites.sort((a, b) => b.recipients - a.recipients),
+  };
+}
+
+/** Null when the message has left the queue meanwhile. */
+export async function showMessage(
+  ports: EnginePorts,
+  state: QueueState,
+  entry: Entry,
+): Promise<MessageListing | null> {
+  const { message } = entry;
+  let header: string;
+  try {
+    header = (await readHeader(ports, message, MOST_HEADER_BYTES)).toString("utf8");
+  } catch (error) {
+    if (!state.entries.has(message.id)) return null;
+    header = `(cannot be read: ${error instanceof Error ? error.message : String(error)})`;
+  }
+  return {
+    pod: state.compiled?.podName ?? "",
+    id: message.id,
+    receivedAt: isoOf(message.receivedAt),
+    expiresAt: isoOf(message.expiresAt),
+    from: message.envelope.from,
+    credential: message.credential,
+    sendingDomain: message.sendingDomain,
+    sizeBytes: message.sizeBytes,
+    header,
+    recipients: entry.recipients.map((recipient) => ({
+      address: recipient.address,
+      state: recipient.state.kind,
+      attempts: recipient.attempts,
+      dueAt: recipient.state.kind === "waiting" ? isoOf(recipient.state.dueAt) : null,
+      last: lastOf(recipient.last),
+    })),
+  };
+}
+
+export function secondsSince(at: Instant, now: Instant): number {
+  return Math.max(0, Math.floor((now - at) / 1000));
+}
+
+/** The rule that keeps most recipients of a site; of equals the one that is tried first. */
+function mostCommon(bindings: readonly (Binding & { readonly parcel: Parcel })[]): Binding["rule"] {
+  const counts = new Map<string, { rule: Binding["rule"]; count: number }>();
+  for (const { parcel, rule } of bindings) {
+    const known = counts.get(rule.kind);
+    if (known === undefined) counts.set(rule.kind, { rule, count: parcel.indices.length });
+    else known.count += parcel.indices.length;
+  }
+  const [most] = [...counts.values()].sort((a, b) => b.count - a.count);
+  return most?.rule ?? { kind: "Due", text: "due", since: null, until: null };
+}

@@ -1,0 +1,75 @@
+/**
+ * Everything the engine knows, as one value that its parts share: the scheduler and the dispatcher change
+ * it, the views (explain, listing, report) only read it.
+ */
+import type { Instant, MessageId } from "../message.ts";
+import { otherProvider, type Provider } from "../policy/providers.ts";
+import type { CompiledConfig } from "./compiledConfig.ts";
+import { DueHeap } from "./dueHeap.ts";
+import type { AllowanceMeter } from "./meter.ts";
+import type { Entry, Parcel } from "./parcel.ts";
+import type { PathBook } from "./paths.ts";
+import type { SiteQueue } from "./siteQueue.ts";
+import type { SpoolGate } from "./spoolGate.ts";
+import type { Statistics } from "./statistics.ts";
+
+export interface QueueState {
+  compiled: CompiledConfig | null;
+  readonly entries: Map<MessageId, Entry>;
+  /** Parcels that wait for their time. */
+  readonly due: DueHeap<Parcel>;
+  /** Messages by their expiry, wherever they wait. */
+  readonly expiry: DueHeap<Entry>;
+  /** Parcels whose sending domain is held, and those no route takes: until the configuration changes. */
+  readonly parked: Set<Parcel>;
+  readonly sites: Map<string, SiteQueue>;
+  /** What the last resolution of a domain said, for views; bounded. */
+  readonly knownSites: Map<string, { readonly site: string; readonly provider: Provider }>;
+  readonly meter: AllowanceMeter;
+  readonly paths: PathBook;
+  readonly gate: SpoolGate;
+  readonly statistics: Statistics;
+  usageSince: Instant;
+}
+
+/** Domains whose site is remembered. */
+const MOST_KNOWN = 20_000;
+
+export function createQueueState(
+  parts: Pick<QueueState, "meter" | "paths" | "gate" | "statistics">,
+  now: Instant,
+): QueueState {
+  return {
+    ...parts,
+    compiled: null,
+    entries: new Map(),
+    due: new DueHeap(),
+    expiry: new DueHeap(),
+    parked: new Set(),
+    sites: new Map(),
+    knownSites: new Map(),
+    usageSince: now,
+  };
+}
+
+export function rememberSite(
+  state: QueueState,
+  domain: string,
+  known: { readonly site: string; readonly provider: Provider },
+): void {
+  state.knownSites.delete(domain);
+  state.knownSites.set(domain, known);
+  if (state.knownSites.size <= MOST_KNOWN) return;
+  const [oldest] = state.knownSites.keys();
+  if (oldest !== undefined) state.knownSites.delete(oldest);
+}
+
+/** Site and provider of a parcel as far as known; the recipient domain stands in for the site. */
+export function whereTo(
+  state: QueueState,
+  parcel: Parcel,
+): { readonly site: string; readonly provider: Provider } {
+  const { place } = parcel;
+  if (place.kind === "ready" || place.kind === "inFlight") return place.site;
+  return state.knownSites.get(parcel.domain) ?? { site: parcel.domain, provider: otherProvider };
+}

@@ -1,0 +1,102 @@
+/**
+ * The engine's parts of RelayReport: counts and rules, without mail addresses, recipient domains or
+ * hosts, so that they may travel into status and logs.
+ */
+import type { RelayReport, Restraint } from "../contract/report.ts";
+import type { Instant } from "../message.ts";
+import type { EnginePorts } from "./enginePorts.ts";
+import { isoOf } from "./explain.ts";
+import { secondsSince } from "./listing.ts";
+import { type QueueState, whereTo } from "./queueState.ts";
+
+/** The engine's parts of RelayReport. */
+export type EngineReport = Pick<
+  RelayReport,
+  "queue" | "restraints" | "usage" | "usageSince" | "counters" | "spool"
+>;
+
+const MOST_RESTRAINTS = 256;
+const LONGEST_REASON = 512;
+
+export function reportQueue(ports: EnginePorts, state: QueueState): EngineReport {
+  const now = ports.clock.now();
+  const failure = state.gate.failure;
+  const { health } = ports.spool;
+  return {
+    queue: queueOf(state, now),
+    restraints: restraintsOf(state, now),
+    usage: state.meter.usage(state.compiled?.sources ?? [], now),
+    usageSince: isoOf(state.usageSince),
+    counters: state.statistics.counters(),
+    spool:
+      failure !== null
+        ? { state: "Failed", reason: failure.reason.slice(0, LONGEST_REASON) }
+        : health.state === "Failed"
+          ? { state: "Failed", reason: health.reason.slice(0, LONGEST_REASON) }
+          : { state: "Ok", reason: "" },
+  };
+}
+
+function queueOf(state: QueueState, now: Instant): RelayReport["queue"] {
+  const providers = new Map<string, { recipients: number; oldest: Instant }>();
+  let recipients = 0;
+  let oldest = Number.POSITIVE_INFINITY;
+  for (const entry of state.entries.values()) {
+    const { receivedAt } = entry.message;
+    oldest = Math.min(oldest, receivedAt);
+    for (const parcel of entry.parcels) {
+      const { name } = whereTo(state, parcel).provider;
+      recipients += parcel.indices.length;
+      const known = providers.get(name);
+      providers.set(name, {
+        recipients: (known?.recipients ?? 0) + parcel.indices.length,
+        oldest: Math.min(known?.oldest ?? receivedAt, receivedAt),
+      });
+    }
+  }
+  return {
+    messages: state.entries.size,
+    recipients,
+    oldestSeconds: oldest === Number.POSITIVE_INFINITY ? null : secondsSince(oldest, now),
+    providers: [...providers].map(([provider, found]) => ({
+      provider,
+      recipients: found.recipients,
+      oldestSeconds: secondsSince(found.oldest, now),
+    })),
+  };
+}
+
+function restraintsOf(state: QueueState, now: Instant): Restraint[] {
+  const found = new Map<string, Restraint>();
+  const add = (restraint: Restraint) => {
+    const key = `${restraint.kind} ${restraint.source} ${restraint.provider} ${restraint.reason}`;
+    if (!found.has(key)) found.set(key, { ...restraint, reason: restraint.reason.slice(0, LONGEST_REASON) });
+  };
+  for (const source of state.compiled?.sources ?? []) {
+    if (source.state !== "Paused") continue;
+    const since = state.compiled?.sourcePausedSince.get(source.name) ?? now;
+    add({
+      source: source.name,
+      provider: "any",
+      kind: "Paused",
+      reason: source.stateReason,
+      since: isoOf(since),
+      until: null,
+    });
+  }
+  for (const restraint of state.paths.restraints(now)) add(restraint);
+  for (const { block, provider, size } of state.sites.values()) {
+    // Backoffs are told by their paths, pauses by their sources.
+    if (block === null || size === 0) continue;
+    if (block.kind !== "Allowance" && block.kind !== "ConnectionLimit") continue;
+    add({
+      source: block.source,
+      provider: provider.name,
+      kind: block.kind,
+      reason: block.reportText,
+      since: isoOf(block.since),
+      until: isoOf(block.until),
+    });
+  }
+  return [...found.values()].slice(0, MOST_RESTRAINTS);
+}

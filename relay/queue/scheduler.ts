@@ -1,0 +1,215 @@
+/**
+ * Moves parcels between their places up to the door of a site: scheduled → due → (held | unrouted) →
+ * resolving → ready. It takes them out of any place again when they expire or the configuration changes.
+ */
+import type { Route } from "../contract/config.ts";
+import type { Instant, Outcome } from "../message.ts";
+import { providerOfHost, providerOfHosts } from "../policy/provider.ts";
+import type { Resolution } from "../smtp/delivery.ts";
+import type { EnginePorts } from "./enginePorts.ts";
+import { type Entry, type Parcel, pack } from "./parcel.ts";
+import { type QueueState, rememberSite } from "./queueState.ts";
+import { SiteQueue } from "./siteQueue.ts";
+
+interface Question {
+  readonly key: string;
+  readonly route: Route;
+  readonly domain: string;
+  readonly parcels: Set<Parcel>;
+}
+
+export interface SchedulerEvents {
+  /** A site has something ready. */
+  ready(site: SiteQueue): void;
+  /** These cannot be sent anywhere (for now). */
+  unroutable(parcels: readonly Parcel[], outcome: Outcome): void;
+  /** Something moved that the engine should look at. */
+  changed(): void;
+}
+
+export class Scheduler {
+  readonly #ports: EnginePorts;
+  readonly #state: QueueState;
+  readonly #events: SchedulerEvents;
+  readonly #mostQuestions: number;
+  readonly #questions = new Map<string, Question>();
+  readonly #unasked: Question[] = [];
+  #asking = 0;
+  #closed = false;
+
+  constructor(ports: EnginePorts, state: QueueState, events: SchedulerEvents, mostQuestions: number) {
+    this.#ports = ports;
+    this.#state = state;
+    this.#events = events;
+    this.#mostQuestions = mostQuestions;
+  }
+
+  /** Schedules recipients of a message that wait, each domain on its own. */
+  admit(entry: Entry, indices: readonly number[]): void {
+    for (const parcel of pack(entry, indices)) {
+      entry.parcels.add(parcel);
+      this.schedule(parcel, parcel.dueAt);
+    }
+  }
+
+  schedule(parcel: Parcel, at: Instant): void {
+    parcel.place = { kind: "scheduled", node: this.#state.due.add(at, parcel) };
+  }
+
+  /** Takes a parcel out of wherever it waits. False: it is in flight or being recorded, and stays. */
+  takeOut(parcel: Parcel): boolean {
+    const { place } = parcel;
+    switch (place.kind) {
+      case "inFlight":
+      case "recording":
+        return false;
+      case "scheduled":
+        this.#state.due.remove(place.node);
+        break;
+      case "held":
+      case "unrouted":
+        this.#state.parked.delete(parcel);
+        break;
+      case "ready":
+        place.site.delete(parcel);
+        break;
+      case "resolving":
+        for (const question of this.#questions.values()) question.parcels.delete(parcel);
+        break;
+      case "gone":
+        break;
+    }
+    parcel.place = { kind: "gone" };
+    return true;
+  }
+
+  /** Moves on all that is due. */
+  processDue(now: Instant): void {
+    for (;;) {
+      const parcel = this.#state.due.popDue(now);
+      if (parcel === undefined) return;
+      this.advance(parcel, now);
+    }
+  }
+
+  /** A parcel whose time has come (again): on to its site, unless the configuration keeps it. */
+  advance(parcel: Parcel, now: Instant): void {
+    const { compiled } = this.#state;
+    if (compiled === null) return this.schedule(parcel, now);
+    const { sendingDomain } = parcel.entry.message;
+    if (sendingDomain !== null && compiled.held.has(sendingDomain)) {
+      parcel.place = { kind: "held" };
+      this.#state.parked.add(parcel);
+      return;
+    }
+    const route = compiled.routeOf(parcel.domain);
+    if (route === null) {
+      parcel.place = { kind: "unrouted" };
+      this.#state.parked.add(parcel);
+      return;
+    }
+    this.#resolve(parcel, route, now);
+  }
+
+  /** Starts over with what is parked and, when routing changed, with what is ready. */
+  restart(everything: boolean, now: Instant): void {
+    const again = new Set(this.#state.parked);
+    if (everything)
+      for (const site of this.#state.sites.values()) for (const parcel of site) again.add(parcel);
+    for (const parcel of again) {
+      this.takeOut(parcel);
+      this.schedule(parcel, now);
+    }
+    // Answers to questions of the former routing are not used.
+    if (everything) {
+      for (const question of this.#questions.values()) {
+        for (const parcel of question.parcels) this.schedule(parcel, now);
+        question.parcels.clear();
+      }
+      this.#questions.clear();
+      // What is in flight keeps its old site; everything else finds its way anew.
+      this.#state.sites.clear();
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  #resolve(parcel: Parcel, route: Route, now: Instant): void {
+    parcel.place = { kind: "resolving", since: now };
+    const target = route.to.kind === "smarthost" ? `host ${route.to.host}` : `domain ${parcel.domain}`;
+    const key = `${route.name} ${target}`;
+    const known = this.#questions.get(key);
+    if (known !== undefined) {
+      known.parcels.add(parcel);
+      return;
+    }
+    const question = { key, route, domain: parcel.domain, parcels: new Set([parcel]) };
+    this.#questions.set(key, question);
+    this.#unasked.push(question);
+    this.#askMore();
+  }
+
+  #askMore(): void {
+    while (this.#asking < this.#mostQuestions && !this.#closed) {
+      const question = this.#unasked.shift();
+      if (question === undefined) return;
+      if (question.parcels.size === 0) {
+        this.#forget(question);
+        continue;
+      }
+      this.#asking++;
+      void this.#ask(question);
+    }
+  }
+
+  async #ask(question: Question): Promise<void> {
+    const { route, domain } = question;
+    let resolution: Resolution;
+    try {
+      resolution =
+        route.to.kind === "smarthost"
+          ? await this.#ports.resolver.resolveHost(route.to.host)
+          : await this.#ports.resolver.resolve(domain);
+    } catch (error) {
+      this.#ports.log.error("the resolver failed", { error });
+      resolution = { kind: "unroutable", permanent: false, enhanced: "4.4.3", reason: String(error) };
+    }
+    this.#asking--;
+    this.#forget(question);
+    if (!this.#closed) {
+      this.#answer(question, resolution);
+      this.#askMore();
+      this.#events.changed();
+    }
+  }
+
+  #forget(question: Question): void {
+    if (this.#questions.get(question.key) === question) this.#questions.delete(question.key);
+  }
+
+  #answer({ route, parcels }: Question, resolution: Resolution): void {
+    if (parcels.size === 0) return;
+    if (resolution.kind === "unroutable") {
+      // A smart host is the owner's to name: its absence is never the recipient's fault.
+      const permanent = resolution.permanent && route.to.kind === "pool";
+      this.#events.unroutable([...parcels], { ...resolution, permanent });
+      return;
+    }
+    const key = `${route.name} ${resolution.site}`;
+    let site = this.#state.sites.get(key);
+    if (site === undefined) {
+      const provider =
+        route.to.kind === "smarthost" ? providerOfHost(route.to.host) : providerOfHosts(resolution.hosts);
+      site = new SiteQueue({ key, site: resolution.site, provider, route, hosts: resolution.hosts });
+      this.#state.sites.set(key, site);
+    }
+    site.hosts = resolution.hosts;
+    for (const parcel of parcels) {
+      rememberSite(this.#state, parcel.domain, site);
+      site.add(parcel, this.#ports.clock.now());
+    }
+    this.#events.ready(site);
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * What is ready for one site by one route: parcels in turn, and what keeps the site from sending now.
+ * The source is chosen only when a transaction starts, so that a paused or exhausted address holds
+ * nothing that another address of the pool could send. What is bound to a source is thereby bounded by
+ * its connections; what is ready is a reference of some hundred bytes, bounded by what the spool holds.
+ */
+import type { Route } from "../contract/config.ts";
+import type { Instant, MessageId } from "../message.ts";
+import type { Provider } from "../policy/providers.ts";
+import type { MxHost } from "../smtp/delivery.ts";
+import type { HeapNode } from "./dueHeap.ts";
+import { type Destination, type Parcel, recipientsOf, splitOff } from "./parcel.ts";
+import { Turns } from "./turns.ts";
+
+/** Why nothing of a site can start now. Kinds are those of the admin contract. */
+export interface Block {
+  readonly kind: "Backoff" | "Allowance" | "ConnectionLimit" | "SourcePaused" | "NoSource";
+  /** The source that binds, null when there is none. */
+  readonly source: string | null;
+  readonly text: string;
+  /** The same without host or site, for reports that may name neither. */
+  readonly reportText: string;
+  readonly since: Instant;
+  readonly until: Instant | null;
+}
+
+export class SiteQueue implements Destination {
+  readonly key: string;
+  readonly site: string;
+  readonly provider: Provider;
+  readonly route: Route;
+  /** Of the latest resolution. */
+  hosts: readonly MxHost[];
+  /** Transactions under way. */
+  inFlight = 0;
+  block: Block | null = null;
+  sleeper: HeapNode<SiteQueue> | null = null;
+  /** Set while it was woken by a freed connection: whom to wake next, if it has no use for it. */
+  woken: { readonly key: string; readonly left: number } | null = null;
+  readonly #turns = new Turns<Parcel>();
+  readonly #byMessage = new Map<MessageId, Set<Parcel>>();
+
+  constructor(options: {
+    key: string;
+    site: string;
+    provider: Provider;
+    route: Route;
+    hosts: readonly MxHost[];
+  }) {
+    this.key = options.key;
+    this.site = options.site;
+    this.provider = options.provider;
+    this.route = options.route;
+    this.hosts = options.hosts;
+  }
+
+  /** Parcels that are ready. */
+  get size(): number {
+    return this.#turns.size;
+  }
+
+  add(parcel: Parcel, now: Instant): void {
+    parcel.place = { kind: "ready", site: this, since: now };
+    this.#turns.add(tenantOf(parcel), parcel.domain, parcel);
+    const { id } = parcel.entry.message;
+    const siblings = this.#byMessage.get(id);
+    if (siblings === undefined) this.#byMessage.set(id, new Set([parcel]));
+    else siblings.add(parcel);
+  }
+
+  delete(parcel: Parcel): void {
+    this.#turns.delete(tenantOf(parcel), parcel.domain, parcel);
+    const { id } = parcel.entry.message;
+    const siblings = this.#byMessage.get(id);
+    siblings?.delete(parcel);
+    if (siblings?.size === 0) this.#byMessage.delete(id);
+  }
+
+  /** The parcel in turn. */
+  peek(): Parcel | undefined {
+    return this.#turns.peek();
+  }
+
+  /**
+   * Takes the parcel in turn and others of the same message (this site serves several of its domains),
+   * at most `most` recipients in all; what is more stays.
+   */
+  take(most: number): Parcel[] {
+    const first = this.#turns.peek();
+    if (first === undefined || most < 1) return [];
+    this.#turns.rotate();
+    const siblings = this.#byMessage.get(first.entry.message.id) ?? [];
+    const taken: Parcel[] = [];
+    for (const parcel of [first, ...siblings]) {
+      if (taken.includes(parcel) || parcel.preferredSource !== first.preferredSource) continue;
+      const room = most - recipientsOf(taken);
+      if (room <= 0) break;
+      if (parcel.indices.length > room) {
+        taken.push(splitOff(parcel, room));
+        break;
+      }
+      taken.push(parcel);
+    }
+    for (const parcel of taken) this.delete(parcel);
+    return taken;
+  }
+
+  [Symbol.iterator](): Iterator<Parcel> {
+    return this.#turns[Symbol.iterator]();
+  }
+}
+
+/** Mail of no sending domain (our own bounces) is a tenant of its own. */
+function tenantOf(parcel: Parcel): string {
+  return parcel.entry.message.sendingDomain ?? "";
+}
