@@ -1,0 +1,37 @@
+/**
+ * What a session asks of the receiver it belongs to: the configuration in force, who may come in, where
+ * messages go. Types only.
+ */
+import type { RelayConfig } from "../contract/config.ts";
+import type { Clock } from "../kit/clock.ts";
+import type { Log } from "../kit/log.ts";
+import type { MessageId, QueuedMessage } from "../message.ts";
+import type { Spool } from "../queue/spool.ts";
+import type { Credentials } from "./credentials.ts";
+import type { ReceivingSession } from "./receiveSession.ts";
+import type { Refusal } from "./refusal.ts";
+import type { SendingDomains } from "./submission.ts";
+
+/** Events worth a number; a closed set, for metric labels. */
+export type ReceiveEvent = "session" | "sessionRefused" | "authFailed" | "accepted" | "refused" | "deferred";
+
+export interface SessionHost {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly spool: Spool;
+  readonly credentials: Credentials;
+  readonly newId: () => MessageId;
+  /** In force now; asked anew at each step, so that a change needs no new session. */
+  readonly config: () => RelayConfig;
+  readonly domains: () => SendingDomains;
+  /** Whether a client at this address may submit without AUTH on this listener. */
+  readonly isTrusted: (address: string) => boolean;
+  /** Why no new transaction is taken now, or undefined. */
+  readonly closedReason: () => Refusal | undefined;
+  /** Counts a session in; a refusal when there are too many. */
+  readonly admit: (session: ReceivingSession) => Refusal | undefined;
+  readonly left: (session: ReceivingSession) => void;
+  readonly accepted: (message: QueuedMessage, client: string) => void;
+  readonly refused: (why: Refusal, client: string) => void;
+  readonly count: (event: ReceiveEvent) => void;
+}

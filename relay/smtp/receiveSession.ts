@@ -1,0 +1,364 @@
+/**
+ * One client's dialogue: smtp-server's connection (socket, TLS upgrade, AUTH exchange, closing) with our
+ * rules for what is said. Greeting → EHLO → STARTTLS → AUTH → MAIL → RCPT → DATA → 250, and the refusals.
+ *
+ * What is overridden is what the library leaves open: its greeting waits 100 ms, it shows AUTH before TLS,
+ * takes any line end, knows one enhanced code per reply code, and leaves senders, syntax of parameters and
+ * content to us. The pinned version and the dialogue tests keep the two together.
+ */
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+
+import type { SMTPServer } from "smtp-server";
+import { SMTPConnection, type SMTPConnectionOptions } from "smtp-server/lib/smtp-connection.js";
+
+import type { Credential } from "../contract/config.ts";
+import type { ContentWriter } from "../queue/spool.ts";
+import type { SessionHost } from "./receiveHost.ts";
+import { type CommandFault, LineReader } from "./receiveLines.ts";
+import { type MessageReceiver, type Reception, storeRefusal } from "./receiveMessage.ts";
+import {
+  addRecipient,
+  authRequired,
+  openTransaction,
+  outOfOrder,
+  readyForContent,
+  receiveMessage,
+  type Transaction,
+} from "./receiveTransaction.ts";
+import { SessionWatch } from "./receiveWatch.ts";
+import { type Refusal, refusal } from "./refusal.ts";
+import type { Submitter } from "./submission.ts";
+
+/** Commands before a client says who it is; EHLO, STARTTLS, EHLO, AUTH and a few slips. */
+const MOST_ANONYMOUS_COMMANDS = 20;
+/** Commands out of order or malformed, until a message is queued. */
+const MOST_SLIPS = 20;
+/** Refused logins of one session. */
+const MOST_FAILED_LOGINS = 5;
+/** RFC 5321 §4.5.3.1.5: a reply line has 512 octets. */
+const LONGEST_REPLY_TEXT = 480;
+const enhancedCode = /^[245]\.\d{1,3}\.\d{1,3} /;
+
+export class ReceivingSession extends SMTPConnection {
+  readonly #host: SessionHost;
+  readonly #watch: SessionWatch;
+  #credential: Credential | undefined;
+  #transaction: Transaction | undefined;
+  #receiver: MessageReceiver | undefined;
+  #anonymousCommands = 0;
+  #failedLogins = 0;
+  #slips = 0;
+  #isRetiring = false;
+  /** The TLS socket while its handshake runs on top of the one the library still calls its own. */
+  #topSocket: Socket | undefined;
+
+  constructor(server: SMTPServer, socket: Socket, options: SMTPConnectionOptions, host: SessionHost) {
+    super(server, socket, options);
+    this.#host = host;
+    this.#watch = new SessionWatch(host.clock, () => this.#timedOut());
+  }
+
+  /** Whether a client waits for us or we for the rest of its message. */
+  get isBusy(): boolean {
+    return this.#transaction !== undefined || this.#receiver !== undefined;
+  }
+
+  /** Ends at once when idle, else after the running transaction. */
+  retire(): void {
+    this.#isRetiring = true;
+    if (!this.isBusy) this.#hangUp(this.#host.closedReason() ?? shuttingDown);
+  }
+
+  /** Ends now, but not before a commit that runs has its reply. */
+  expel(): void {
+    this.#isRetiring = true;
+    if (this.#receiver?.isEnding !== true) this.#hangUp(shuttingDown);
+  }
+
+  /** Ends without a word. */
+  drop(): void {
+    (this.#topSocket ?? this._socket).destroy();
+  }
+
+  // --- what the library asks of a connection, answered our way ---
+
+  /** Without the delay of 100 ms that is to catch clients who talk first: they only get their reply early. */
+  override init(): void {
+    this._setListeners(() => {
+      const why = this.#host.admit(this);
+      if (why === undefined) this.connectionReady();
+      else this.#hangUp(why);
+    });
+  }
+
+  override _createParser(): LineReader {
+    const reader: LineReader = new LineReader({
+      socket: () => this._socket,
+      onCommand: (line, next) => this._onCommand(line, next),
+      onFault: (fault) => this.#hangUp(commandFaults[fault]),
+    });
+    return reader;
+  }
+
+  /** Time-outs are the watch's, by our clock. */
+  override _armTimeout(socket: Socket = this._socket): void {
+    this.#topSocket = socket;
+  }
+
+  override _onClose(): void {
+    this.#watch.stop();
+    this.#receiver?.abandon();
+    this.#receiver = undefined;
+    this.#transaction = undefined;
+    this.#host.left(this);
+    super._onClose();
+  }
+
+  /** EHLO, RSET, a finished message and STARTTLS all begin anew. */
+  override _resetSession(): void {
+    super._resetSession();
+    this.#transaction = undefined;
+  }
+
+  /** A text of ours begins with its enhanced code; the library's get the one of its table. */
+  override send(code: number, data?: string | string[] | null, context?: string | false): void {
+    const ours = typeof data === "string" && enhancedCode.test(data);
+    const text = typeof data === "string" ? data.slice(0, LONGEST_REPLY_TEXT) : data;
+    super.send(code, text, ours ? false : context);
+  }
+
+  override _getEnhancedStatusCode(code: number, context?: string | false): string {
+    // RFC 4954 §6: encryption required for the mechanism. RFC 3463: 4.7.0 for clients we have had enough of.
+    if (context !== false && code === 538) return "5.7.11";
+    if (context !== false && code === 421) return "4.7.0";
+    return super._getEnhancedStatusCode(code, context);
+  }
+
+  override _onCommand(line: Buffer, next?: () => void): void {
+    // A client that is nobody yet has the watch's patience once, not once a command.
+    const isKnown = this.#submitter() !== undefined;
+    if (isKnown) this.#watch.progress();
+    const verb = /^[A-Za-z]*/.exec(line.toString("latin1", 0, 16))?.[0].toUpperCase() ?? "";
+    if (this._upgrading || this._nextHandler !== false) return super._onCommand(line, next);
+    const closed = this.#isRetiring || this.isBusy ? undefined : this.#host.closedReason();
+    if (closed !== undefined && verb !== "QUIT") return this.#hangUp(closed);
+    if (!isKnown && verb !== "AUTH" && verb !== "QUIT") {
+      this.#anonymousCommands++;
+      if (this.#anonymousCommands > MOST_ANONYMOUS_COMMANDS) {
+        return this.#hangUp(refusal(421, "4.7.0", "Too many commands without authentication"));
+      }
+    }
+    return super._onCommand(line, next);
+  }
+
+  // --- commands ---
+
+  override handler_EHLO(line: Buffer, next: () => void): void {
+    const name = /^EHLO +(\S+) *$/i.exec(line.toString())?.[1];
+    // The library's own check: bounded, no control characters, otherwise what the client likes.
+    if (name === undefined || name.length > 255 || /\p{C}/u.test(name)) {
+      this.send(501, "Syntax: EHLO hostname", false);
+      return next();
+    }
+    this.hostNameAppearsAs = name;
+    this._resetSession();
+    const features = [
+      this.name,
+      "PIPELINING",
+      `SIZE ${this.#host.config().limits.messageSizeBytes}`,
+      "8BITMIME",
+      "SMTPUTF8",
+      "ENHANCEDSTATUSCODES",
+      "DSN",
+      ...(this.secure ? ["REQUIRETLS"] : ["STARTTLS"]),
+      // RFC 4954 §4: not offered where it is not taken, and not twice.
+      ...(this.secure && this.#credential === undefined ? ["AUTH PLAIN LOGIN"] : []),
+    ];
+    this.send(250, features, false);
+    next();
+  }
+
+  override handler_AUTH(line: Buffer, next: () => void): void {
+    if (this.#transaction === undefined) return super.handler_AUTH(line, next);
+    // RFC 4954 §4: not during a mail transaction.
+    this.#say(refusal(503, "5.5.1", "AUTH is not permitted during a mail transaction"));
+    next();
+  }
+
+  override handler_MAIL(line: Buffer, next: () => void): void {
+    const opened: Transaction | Refusal =
+      this.#transaction === undefined
+        ? openTransaction(this.#host, line, { submitter: this.#submitter(), secure: this.secure })
+        : refusal(503, "5.5.1", "A transaction is open, RSET ends it");
+    if ("code" in opened) {
+      this.#say(opened);
+    } else {
+      this.#transaction = opened;
+      this.send(250, "2.1.0 Ok");
+    }
+    next();
+  }
+
+  override handler_RCPT(line: Buffer, next: () => void): void {
+    const why =
+      this.#transaction !== undefined
+        ? addRecipient(this.#host, this.#transaction, line)
+        : this.#submitter() === undefined
+          ? authRequired
+          : outOfOrder;
+    if (why === undefined) this.send(250, "2.1.5 Ok");
+    else this.#say(why);
+    next();
+  }
+
+  override handler_DATA(line: Buffer, next: () => void): void {
+    const transaction = this.#transaction;
+    const reader = this._parser;
+    if (!(reader instanceof LineReader)) return next();
+    if (reader.hasMore) {
+      // RFC 2920 §3.1: DATA ends a group. Were it refused, the content behind it would run as commands.
+      return this.#hangUp(refusal(554, "5.5.0", "Content was sent before it was asked for"));
+    }
+    const why = readyForContent(transaction, line);
+    if (why !== undefined || transaction === undefined) {
+      this.#say(why ?? outOfOrder);
+      return next();
+    }
+    void this.#begin(transaction, reader, next);
+  }
+
+  /** AUTH's verdict, for the server's `onAuth`. */
+  async authenticate(
+    username: string,
+    password: string,
+    authorizationId: string,
+  ): Promise<Refusal | undefined> {
+    const verdict =
+      // RFC 4616 §2: acting for somebody else is nothing we grant.
+      authorizationId !== "" && authorizationId !== username
+        ? ({ ok: false, refusal: refusal(535, "5.7.8", "Authentication credentials invalid") } as const)
+        : await this.#host.credentials.authenticate({
+            clientAddress: this.remoteAddress,
+            username,
+            password,
+          });
+    this.#watch.progress();
+    if (verdict.ok) {
+      this.#credential = verdict.credential;
+      return undefined;
+    }
+    this.#failedLogins++;
+    this.#host.count("authFailed");
+    this.#host.log.info("login refused", {
+      client: this.remoteAddress,
+      user: this.#host.log.address(username),
+      code: verdict.refusal.code,
+    });
+    return verdict.refusal;
+  }
+
+  /** After the verdict was told: enough is enough. */
+  authEnded(): void {
+    if (this.#failedLogins >= MOST_FAILED_LOGINS) {
+      this.#hangUp(refusal(421, "4.7.0", "Too many failed logins in one session"));
+    }
+  }
+
+  // --- inner steps ---
+
+  async #begin(transaction: Transaction, reader: LineReader, next: () => void): Promise<void> {
+    const id = this.#host.newId();
+    try {
+      const writer = await this.#host.spool.begin(id);
+      // The client may have gone meanwhile.
+      if (this._parser !== reader) return await writer.abort();
+      this.#receiver = this.#receive(transaction, writer);
+      reader.takeContent(this.#receiver);
+      this.send(354, "End data with <CR><LF>.<CR><LF>");
+    } catch (error) {
+      this._resetSession();
+      this.#host.log.error("spool refused a message", { id, error });
+      this.#say(storeRefusal(this.#host.spool.health));
+    }
+    return next();
+  }
+
+  #receive(transaction: Transaction, writer: ContentWriter): MessageReceiver {
+    return receiveMessage(this.#host, transaction, {
+      writer,
+      client: {
+        helo: this.hostNameAppearsAs || "",
+        clientAddress: this.remoteAddress,
+        extended: this.openingCommand === "EHLO",
+        tls: this.#tls(),
+      },
+      onProgress: (bytes) => this.#watch.received(bytes),
+      onFlood: (why) => this.#hangUp(why),
+      onEnd: (reception, done) => this.#ended(reception, done),
+    });
+  }
+
+  #ended(reception: Reception, done: () => void): void {
+    this.#receiver = undefined;
+    this._resetSession();
+    this._transactionCounter++;
+    this._unrecognizedCommands = 0;
+    this.#slips = 0;
+    this.#watch.progress();
+    if (reception.kind === "queued") {
+      this.send(250, `2.0.0 Ok: queued as ${reception.message.id}`);
+      this.#host.accepted(reception.message, this.remoteAddress);
+    } else {
+      this.#say(reception.refusal);
+    }
+    if (this.#isRetiring) this.#hangUp(shuttingDown);
+    done();
+  }
+
+  #submitter(): Submitter | undefined {
+    if (this.#credential !== undefined) {
+      // Removed or changed in the configuration since: the session must log in again.
+      this.#credential = this.#host.credentials.current(this.#credential);
+      if (this.#credential !== undefined) return { credential: this.#credential };
+      this.session.user = false;
+    }
+    return this.#host.isTrusted(this.remoteAddress) ? { credential: null } : undefined;
+  }
+
+  #tls(): { version: string; cipher: string } | null {
+    if (!(this._socket instanceof TLSSocket)) return null;
+    return { version: this._socket.getProtocol() ?? "TLS", cipher: this._socket.getCipher().name };
+  }
+
+  #timedOut(): void {
+    if (this.#receiver?.isEnding === true || (this._handlerPending && !this._upgrading)) {
+      // The client waits for us: RFC 5321 §4.5.3.2 gives it minutes, and we must not be faster.
+      this.#watch.progress();
+      return;
+    }
+    this.#hangUp(refusal(421, "4.4.2", "Timeout, closing connection"));
+  }
+
+  #say(why: Refusal): void {
+    // 500 to 504 and 530: a dialogue that goes nowhere.
+    if ((why.code >= 500 && why.code <= 504) || why.code === 530) this.#slips++;
+    this.#host.refused(why, this.remoteAddress);
+    this.send(why.code, `${why.enhanced} ${why.text}`);
+    if (this.#slips > MOST_SLIPS && !this._closing) this.#hangUp(refusal(421, "4.7.0", "Too many errors"));
+  }
+
+  #hangUp(why: Refusal): void {
+    // In the middle of a handshake there is nobody to talk to; the top socket goes, never the one below it.
+    if (this._upgrading) return this.drop();
+    this.#say(why);
+    this.close();
+  }
+}
+
+const shuttingDown = refusal(421, "4.3.2", "Shutting down, try again");
+const commandFaults: Readonly<Record<CommandFault, Refusal>> = {
+  TooLong: refusal(500, "5.5.2", "Line too long"),
+  BareLineEnd: refusal(500, "5.5.2", "A command line ends with CRLF and has no other CR or LF"),
+  Nul: refusal(500, "5.5.2", "A command line has no NUL"),
+};
