@@ -8,7 +8,11 @@
 import { createHash, generateKeyPair, type KeyObject, randomBytes, sign } from "node:crypto";
 import { promisify } from "node:util";
 
-import type { CertificateAndKey } from "./keyGenerator.ts";
+/** Both as PEM. */
+export interface CertificateAndKey {
+  readonly certificate: string;
+  readonly key: string;
+}
 
 const VALID_DAYS = 730;
 const DAY_MS = 86_400_000;

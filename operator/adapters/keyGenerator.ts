@@ -6,16 +6,10 @@ import { generateKeyPair } from "node:crypto";
 import { promisify } from "node:util";
 
 import type { Clock } from "../../relay/kit/clock.ts";
-import { selfSignedCertificate } from "./certificate.ts";
+import { type CertificateAndKey, selfSignedCertificate } from "./certificate.ts";
 import { createLimiter } from "./limiter.ts";
 
 export type DkimAlgorithm = "rsa-sha256" | "ed25519-sha256";
-
-/** Both as PEM. */
-export interface CertificateAndKey {
-  readonly certificate: string;
-  readonly key: string;
-}
 
 export interface KeyGenerator {
   /** A new private key, PKCS#8 PEM. */

@@ -1,0 +1,107 @@
+/**
+ * The informers of the three controllers, shared, with the indexes by which one object leads to others.
+ * Children are watched by our label; Secrets as a whole, since specs may name any.
+ */
+import type { IpPool, SendingDomain, SmtpRelay } from "../../crds/kinds.ts";
+import type { KubeClient, KubeObject, ResourceType } from "../adapters/kubeClient.ts";
+import { DOMAIN_LABEL, MANAGED_BY, RELAY_LABEL } from "../plan/labels.ts";
+import { resources } from "../resources.ts";
+import type { SecretObject } from "../world.ts";
+import type { Clock } from "../../relay/kit/clock.ts";
+import type { Log } from "../../relay/kit/log.ts";
+import type { Random } from "../../relay/kit/random.ts";
+import type { Cached, Index } from "./cache.ts";
+import { type AnyInformer, Informer } from "./informer.ts";
+import { domainShape, poolShape, poolsNamed, relayShape, secretsNamed } from "./typed.ts";
+
+export interface Caches {
+  readonly relays: Informer<SmtpRelay | null>;
+  readonly domains: Informer<SendingDomain | null>;
+  readonly pools: Informer<IpPool | null>;
+  readonly secrets: Informer<SecretObject>;
+  readonly statefulSets: Informer<KubeObject>;
+  readonly pods: Informer<KubeObject>;
+  /** Children nobody reads: watched so that what others change is put right. */
+  readonly others: readonly Informer<KubeObject>[];
+  readonly all: readonly AnyInformer[];
+}
+
+export interface CachesOptions {
+  readonly client: KubeClient;
+  readonly namespaces: readonly string[] | null;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/** "NAMESPACE/NAME", the entry under which indexes keep references. */
+export function ref(namespace: string | undefined, name: string): string {
+  return `${namespace ?? ""}/${name}`;
+}
+
+export function createCaches(options: CachesOptions): Caches {
+  const { log } = options;
+  const ours = { "app.kubernetes.io/managed-by": MANAGED_BY };
+  const child = (type: ResourceType) =>
+    new Informer<KubeObject>({
+      ...options,
+      type,
+      labels: ours,
+      shape: (object) => object,
+      indexes: { relay: byLabel(RELAY_LABEL) },
+    });
+  const relays = new Informer<SmtpRelay | null>({
+    ...options,
+    type: resources.smtpRelays,
+    shape: relayShape(log),
+    indexes: {
+      pool: named((relay) => poolsNamed(relay)),
+      secret: named((relay) => secretsNamed(relay)),
+    },
+  });
+  const domains = new Informer<SendingDomain | null>({
+    ...options,
+    type: resources.sendingDomains,
+    shape: domainShape(log),
+    indexes: {
+      relay: named((domain) => [domain.spec.relayRef.name]),
+      domain: ({ value }) => (value === null ? [] : [value.spec.domain]),
+    },
+  });
+  const pools = new Informer<IpPool | null>({
+    ...options,
+    type: resources.ipPools,
+    shape: poolShape(log),
+    indexes: { ip: ({ value }) => value?.spec.addresses.map((address) => address.ip.toLowerCase()) ?? [] },
+  });
+  const secrets = new Informer<SecretObject>({
+    ...options,
+    type: resources.secrets,
+    shape: (object) => object as SecretObject,
+    indexes: { relay: byLabel(RELAY_LABEL), domain: byLabel(DOMAIN_LABEL) },
+  });
+  const statefulSets = child(resources.statefulSets);
+  const pods = child(resources.pods);
+  const others = [resources.services, resources.disruptionBudgets, resources.networkPolicies].map(child);
+  const all = [relays, domains, pools, secrets, statefulSets, pods, ...others];
+  return { relays, domains, pools, secrets, statefulSets, pods, others, all };
+}
+
+/** What is in force: readable objects. */
+export function readable<T>(informer: Informer<T | null>): T[] {
+  return informer.cache.all().filter((value) => value !== null);
+}
+
+function named<T extends { metadata: { namespace: string } }>(
+  names: (value: T) => readonly string[],
+): Index<T | null> {
+  return ({ value }: Cached<T | null>) =>
+    value === null ? [] : names(value).map((name) => ref(value.metadata.namespace, name));
+}
+
+function byLabel(label: string): Index<KubeObject> {
+  return ({ object }) => {
+    const name = object.metadata.labels?.[label];
+    return name === undefined ? [] : [ref(object.metadata.namespace, name)];
+  };
+}

@@ -1,0 +1,56 @@
+/**
+ * One pass over an IpPool: its addresses' checks, ramps, reputation, and the ledger of who may spend how
+ * much. Runs under the lock of the pool, and its status is written before the lock is given back.
+ */
+import type { ObjectKey } from "../adapters/kubeClient.ts";
+import { expectedPoolRecords, planPool, poolNextLook, poolStatus } from "../plan/index.ts";
+import { resources } from "../resources.ts";
+import { type Caches, ref } from "./caches.ts";
+import { carryOut } from "./carryOut.ts";
+import type { Pass } from "./controller.ts";
+import type { DnsAnswers } from "./dnsAnswers.ts";
+import type { Gatherer } from "./gather.ts";
+import type { Writer } from "./writer.ts";
+
+export const POOL_MANAGER = "smtprelay-pool";
+
+export interface PoolReconcilerOptions {
+  readonly caches: Caches;
+  readonly gatherer: Gatherer;
+  readonly dns: DnsAnswers;
+  /** With POOL_MANAGER. */
+  readonly writer: Writer;
+}
+
+export class PoolReconciler {
+  readonly #options: PoolReconcilerOptions;
+
+  constructor(options: PoolReconcilerOptions) {
+    this.#options = options;
+  }
+
+  lockNames(key: ObjectKey): readonly string[] {
+    return [ref(key.namespace, key.name)];
+  }
+
+  async reconcile(key: ObjectKey): Promise<Pass> {
+    const { caches, dns, gatherer, writer } = this.#options;
+    const pool = caches.pools.cache.get(key)?.value;
+    if (pool === null || pool === undefined) return { result: { kind: "settled" }, status: null };
+    // DNS first: it may be slow, and what the pods say must not grow old meanwhile.
+    const isNew = pool.status?.conditions === undefined;
+    const answers = isNew ? null : await dns.ask(expectedPoolRecords(pool));
+    const gathered = await gatherer.poolWorld(key);
+    if (gathered === null) return { result: { kind: "settled" }, status: null };
+    const world = { ...gathered, dns: answers };
+    const plan = planPool(world);
+    const failure = await carryOut(plan, writer);
+    const object = caches.pools.peek(key);
+    const next = poolStatus(world, plan);
+    return {
+      result: answers === null ? { kind: "again", afterSeconds: 0 } : poolNextLook(world, plan, next),
+      status: object === undefined ? null : { type: resources.ipPools, object, next },
+      ...(failure === undefined ? {} : { failure }),
+    };
+  }
+}

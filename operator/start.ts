@@ -1,0 +1,132 @@
+/**
+ * Wires the operator: caches, the three controllers and what leads from one to the other, over whatever
+ * ports it is given. Local mode and the program in the cluster differ only in those.
+ */
+import type { Clock } from "../relay/kit/clock.ts";
+import { Lifecycle } from "../relay/kit/lifecycle.ts";
+import type { Log } from "../relay/kit/log.ts";
+import type { Random } from "../relay/kit/random.ts";
+import type { DnsProbe } from "./adapters/dnsProbe.ts";
+import type { KeyGenerator } from "./adapters/keyGenerator.ts";
+import type { KubeClient } from "./adapters/kubeClient.ts";
+import { createPasswordHasher, type PasswordHasher } from "./adapters/passwords.ts";
+import type { ReportSource } from "./adapters/relayReports.ts";
+import { createCaches } from "./reconcile/caches.ts";
+import { Controller } from "./reconcile/controller.ts";
+import { DnsAnswers } from "./reconcile/dnsAnswers.ts";
+import { Gatherer } from "./reconcile/gather.ts";
+import { POOL_MANAGER, PoolReconciler } from "./reconcile/ipPool.ts";
+import { KeyedLock } from "./reconcile/keyedLock.ts";
+import { Needs } from "./reconcile/needs.ts";
+import { OwnWrites } from "./reconcile/ownWrites.ts";
+import { route } from "./reconcile/routes.ts";
+import { DOMAIN_MANAGER, DomainReconciler } from "./reconcile/sendingDomain.ts";
+import { RELAY_MANAGER, RelayReconciler } from "./reconcile/smtpRelay.ts";
+import { Writer } from "./reconcile/writer.ts";
+import type { Environment } from "./world.ts";
+
+export interface OperatorOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly environment: Environment;
+  readonly reports: ReportSource;
+  readonly dns: DnsProbe;
+  readonly keys: KeyGenerator;
+  /** Namespaces to serve; null: all of them. */
+  readonly namespaces: readonly string[] | null;
+  /** Default: scrypt, on Node's thread pool. */
+  readonly passwords?: PasswordHasher;
+  /** Objects of a kind reconciled at a time; default 4. */
+  readonly concurrency?: number;
+}
+
+export interface Operator {
+  /** Resolves when every cache has its first list, from when on reconciles run. */
+  readonly synced: Promise<void>;
+  /** Ends what runs, in order; nothing is written afterwards. */
+  stop(): Promise<void>;
+}
+
+export function startOperator(options: OperatorOptions): Operator {
+  const { client, clock, random, log, environment, reports, concurrency = 4 } = options;
+  const caches = createCaches(options);
+  const ownWrites = new OwnWrites({ clock, informers: caches.all });
+  const gatherer = new Gatherer({ caches, reports, environment, clock });
+  const dns = new DnsAnswers({ probe: options.dns, clock });
+  const needs = new Needs({ client, keys: options.keys, random });
+  const passwords = options.passwords ?? createPasswordHasher(random);
+  const writer = (manager: string) =>
+    new Writer({ client, manager, ownWrites, informers: caches.all, log: log.with({ manager }) });
+  const shared = { clock, random, log, concurrency, ownWrites, lock: new KeyedLock() };
+
+  const relayWriter = writer(RELAY_MANAGER);
+  const relay = new RelayReconciler({ caches, gatherer, passwords, needs, ownWrites, writer: relayWriter });
+  const relays = new Controller({
+    ...shared,
+    name: "smtprelay",
+    writer: relayWriter,
+    lockNames: (key) => relay.lockNames(key),
+    reconcile: (key) => relay.reconcile(key),
+  });
+
+  const domainWriter = writer(DOMAIN_MANAGER);
+  const domain = new DomainReconciler({ caches, gatherer, dns, needs, ownWrites, writer: domainWriter });
+  const domains = new Controller({
+    ...shared,
+    name: "sendingdomain",
+    writer: domainWriter,
+    lockNames: () => [],
+    reconcile: (key) => domain.reconcile(key),
+  });
+
+  const poolWriter = writer(POOL_MANAGER);
+  const pool = new PoolReconciler({ caches, gatherer, dns, writer: poolWriter });
+  const pools = new Controller({
+    ...shared,
+    name: "ippool",
+    writer: poolWriter,
+    lockNames: (key) => pool.lockNames(key),
+    reconcile: (key) => pool.reconcile(key),
+  });
+
+  route(caches, {
+    relay: (key, priority) => relays.enqueue(key, priority),
+    domain: (key, priority) => domains.enqueue(key, priority),
+    pool: (key, priority) => pools.enqueue(key, priority),
+  });
+
+  const lifecycle = new Lifecycle({ clock, log });
+  const controllers = [relays, domains, pools];
+  let stopped = false;
+  for (const informer of caches.all) informer.start();
+  lifecycle.started({
+    name: "caches",
+    deadlineSeconds: 5,
+    stop: async () => {
+      await Promise.all(caches.all.map((informer) => informer.stop()));
+    },
+  });
+  lifecycle.started({
+    name: "controllers",
+    deadlineSeconds: 30,
+    stop: async () => {
+      await Promise.all(controllers.map((controller) => controller.stop()));
+    },
+  });
+  // Nothing is planned from half a picture: a pool not listed yet would look like one that is missing.
+  const begin = async () => {
+    await Promise.all(caches.all.map((informer) => informer.synced));
+    if (stopped) return;
+    log.info("caches are filled, controllers start");
+    for (const controller of controllers) controller.start();
+  };
+  return {
+    synced: begin(),
+    stop: () => {
+      stopped = true;
+      return lifecycle.stop();
+    },
+  };
+}
