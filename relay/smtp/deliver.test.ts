@@ -3,58 +3,13 @@ import { Readable } from "node:stream";
 import { afterEach, expect, test } from "vitest";
 
 import { deliveryJob, type JobWishes } from "../../test/support/deliveryJob.ts";
-import { FakeClock } from "../../test/support/fakeClock.ts";
-import { type PeerScript, type SmtpPeer, smtpPeer } from "../../test/support/smtpPeer.ts";
+import { deliveryWorld, refusal } from "../../test/support/deliveryWorld.ts";
+import { smtpPeer } from "../../test/support/smtpPeer.ts";
 import { testAuthority } from "../../test/support/testCertificate.ts";
-import { silentLog } from "../kit/log.ts";
-import { createDeliverer, type DelivererOptions } from "./deliver.ts";
-import type { Deliverer } from "./delivery.ts";
 
-const ended: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of ended.splice(0).toReversed()) await end();
-});
-
-async function started(script: PeerScript, options?: { host?: string; port?: number }): Promise<SmtpPeer> {
-  const peer = await script.start(options);
-  ended.push(() => peer.stop());
-  return peer;
-}
-
-/** Peers that listen on addresses of their own at one port, as the MX hosts of a site do. */
-async function site(...scripts: PeerScript[]): Promise<SmtpPeer[]> {
-  const peers: SmtpPeer[] = [];
-  for (const [index, script] of scripts.entries()) {
-    const port = peers[0]?.port ?? 0;
-    peers.push(await started(script, { host: `127.0.0.${index + 1}`, port }));
-  }
-  return peers;
-}
-
-function deliverer(options: Partial<DelivererOptions> = {}): { clock: FakeClock; deliverer: Deliverer } {
-  const clock = new FakeClock();
-  const created = createDeliverer({ clock, log: silentLog, ...options });
-  // Goodbyes are bounded by the clock: let their time pass.
-  ended.push(async () => {
-    const closed = created.close();
-    await clock.advance(60_000);
-    await closed;
-  });
-  return { clock, deliverer: created };
-}
-
-/** Delivers one message to one scripted peer. */
-async function attempt(script: PeerScript, wishes: JobWishes = {}, options: Partial<DelivererOptions> = {}) {
-  const peer = await started(script);
-  const { deliverer: d } = deliverer(options);
-  return { peer, result: await d.deliver(deliveryJob([peer], wishes)) };
-}
-
-const refusal = (stage: string, code: number, enhanced: string | null) => ({
-  kind: "replied",
-  stage,
-  reply: { code, enhanced },
-});
+const world = deliveryWorld();
+const { attempt, deliverer, site, started } = world;
+afterEach(() => world.end());
 
 test("a message arrives as it is, from the source's address and under its name", async () => {
   const text = "Subject: x\r\n\r\n.one dot\r\n..two\r\nlast line\r\n";
@@ -508,7 +463,6 @@ test("REQUIRETLS mail goes only to a host that offers it under a valid certifica
     smtpPeer().tls(authority.issue("mx1.test")),
     smtpPeer().tls(authority.issue("mx2.test")).offers("REQUIRETLS"),
   );
-  if (first === undefined || second === undefined) throw new Error("two peers");
   const { deliverer: d } = deliverer(options);
   const envelope = { requireTls: true };
 
