@@ -36,7 +36,7 @@ export function rcptCommand(recipient: DeliveryJob["recipients"][number], offere
  */
 export function unsendable(address: string, role: "sender" | "recipient"): Outcome | null {
   const quotedLocalPart = /^"(?:[^"\\\p{Cc}]|\\[^\p{Cc}])*"@[^\s<>\p{Cc}]+$/u;
-  const plain = /^[^\s<>\p{Cc}]+$/u;
+  const plain = /^[^\s<>"\p{Cc}]+$/u;
   if (role === "sender" && address === "") return null;
   if (address.length <= 512 && (plain.test(address) || quotedLocalPart.test(address))) return null;
   const reply = ownReply(
