@@ -161,15 +161,16 @@ class SessionServer extends SMTPServer {
     callback: AuthCallback,
   ): Promise<void> {
     const session = this.#sessions.get(of);
+    if (session === undefined) throw new Error("Cannot authenticate a session that never connected");
     let why: Refusal | undefined = refusal(454, "4.3.0", "Internal error, try again later");
     try {
-      why = await session?.authenticate(auth.username ?? "", auth.password ?? "", auth.authzid ?? "");
+      why = await session.authenticate(auth.username ?? "", auth.password ?? "", auth.authzid ?? "");
     } catch (error) {
       this.#host.log.error("login failed for a reason of ours", { error });
     }
     if (why === undefined) return callback(null, { user: auth.username });
     callback(Object.assign(new Error(`${why.enhanced} ${why.text}`), { responseCode: why.code }));
-    return session?.authEnded();
+    return session.authEnded();
   }
 }
 
