@@ -1,5 +1,6 @@
-/** The passwords a relay plan will ask to have hashed. */
+/** The passwords a relay plan will ask to have hashed, so that the slow work can be done beforehand. */
 import type { RelayWorld } from "../world.ts";
+import { passwordPairs } from "./credentials.ts";
 
 export interface PasswordToHash {
   readonly credential: string;
@@ -8,6 +9,6 @@ export interface PasswordToHash {
   readonly previousHash: string | null;
 }
 
-export function passwordsToHash(_world: RelayWorld): readonly PasswordToHash[] {
-  return [];
+export function passwordsToHash(world: RelayWorld): readonly PasswordToHash[] {
+  return passwordPairs(world);
 }

@@ -1,0 +1,107 @@
+/**
+ * The egress sources of each pod: which addresses of the pools it sends from, in which state, and with which
+ * part of each day's allowance (operator/world.ts tells how parts are kept).
+ */
+import type { IpPool } from "../../crds/kinds.ts";
+import type { EgressSource } from "../../relay/contract/config.ts";
+import type { RelayWorld } from "../world.ts";
+import { type Ramp, rampOf } from "../warmup/profile.ts";
+import { type AddressStatus, allowanceRows, dayCaps } from "../warmup/rows.ts";
+import { NEVER_SEEN, permilleOfPod } from "../warmup/shares.ts";
+import { assignAddresses, poolPods } from "./assignAddresses.ts";
+import { addressOwner, nameOf } from "./claims.ts";
+import { podKey, sourceName } from "./names.ts";
+
+type AddressSpec = IpPool["spec"]["addresses"][number];
+
+export interface PodSources {
+  readonly sources: readonly EgressSource[];
+  /** Since when the pod's use is known; null when nothing of it is limited. */
+  readonly usageSince: string | null;
+}
+
+export function podSources(world: RelayWorld, pod: string): PodSources {
+  const key = podKey(world.relay.metadata.namespace, pod);
+  const sources: EgressSource[] = [];
+  const known: string[] = [];
+  let limited = false;
+  for (const pool of world.pools) {
+    const ramp = rampOf(pool.spec.warmup);
+    for (const [name, parts] of poolAssignment(pool, world)) {
+      const wanted = parts.get(key) ?? 0;
+      const address = pool.spec.addresses.find((one) => one.name === name);
+      if (wanted === 0 || address === undefined) continue;
+      const status = statusOf(pool, address);
+      const source = sourceOf(
+        pool,
+        address,
+        status,
+        ramp,
+        Math.min(wanted, permilleOfPod(status?.shares, key)),
+      );
+      sources.push(source);
+      limited ||= source.allowance.length > 0;
+      const since = status?.shares?.find((share) => share.pod === key)?.spoolSince;
+      if (since !== undefined) known.push(since);
+    }
+  }
+  // The earliest: a source handed over today must not vouch for a volume that was lost today.
+  return { sources, usageSince: limited ? (known.toSorted()[0] ?? NEVER_SEEN) : null };
+}
+
+/** Addresses this pool owns, parted among the pods of all relays that name it. */
+export function poolAssignment(
+  pool: IpPool,
+  world: Pick<RelayWorld, "allPools" | "poolRelays">,
+): ReturnType<typeof assignAddresses> {
+  const relays = world.poolRelays.filter((relay) => relay.metadata.namespace === pool.metadata.namespace);
+  const owned = pool.spec.addresses.filter(
+    (address) => addressOwner(pool, address.ip, world.allPools) === null,
+  );
+  return assignAddresses(
+    owned.map(({ name }) => name),
+    poolPods(relays, pool.metadata.name),
+  );
+}
+
+function statusOf(pool: IpPool, address: AddressSpec): AddressStatus | undefined {
+  return pool.status?.addresses?.find((one) => one.name === address.name && one.ip === address.ip);
+}
+
+function sourceOf(
+  pool: IpPool,
+  address: AddressSpec,
+  status: AddressStatus | undefined,
+  ramp: Ramp | null,
+  permille: number,
+): EgressSource {
+  const warmup = ramp === null ? undefined : status?.warmup;
+  const allowance =
+    warmup === undefined || ramp === null ? [] : allowanceRows(dayCaps(warmup, ramp), permille);
+  const reason = whyPaused(pool, address, status, warmup !== undefined && permille === 0);
+  return {
+    name: sourceName(pool.metadata.name, address.name),
+    pool: pool.metadata.name,
+    address: address.ip,
+    ehloName: address.ehloName,
+    state: reason === "" ? "Active" : "Paused",
+    stateReason: reason.slice(0, 512),
+    allowance,
+  };
+}
+
+/** Empty: it may send. */
+function whyPaused(
+  pool: IpPool,
+  address: AddressSpec,
+  status: AddressStatus | undefined,
+  waitsForPart: boolean,
+): string {
+  if (address.state === "Paused") return `paused in IpPool ${pool.metadata.name}`;
+  if (status === undefined) return `IpPool ${pool.metadata.name} has not been checked yet`;
+  if (status.state === "Blocked") {
+    const failed = status.checks.find(({ result }) => result !== "Pass");
+    return failed === undefined ? `blocked in ${nameOf(pool)}` : `${failed.name}: ${failed.detail}`;
+  }
+  return waitsForPart ? "waits for its part of the day's allowance, which another pod still holds" : "";
+}
