@@ -6,13 +6,12 @@
  * object twice, one domain or one address claimed twice, one port of this machine asked for by two relays.
  * References to what is not there are left to conditions: they may come to be in any order.
  */
-import { API_VERSION, kinds } from "../../crds/group.ts";
 import { judgeManifest } from "../../crds/judge.ts";
 import type { ApplyObject, KubeObject, ResourceType } from "../adapters/kubeClient.ts";
+import { resources } from "../resources.ts";
 import { claimedTwice } from "./claims.ts";
 import { type ManifestDocument, type Place, type Refusal, parseManifestFile } from "./manifestYaml.ts";
 import { DEFAULT_NAMESPACE, objectKey } from "./objectKey.ts";
-import { secretType } from "./types.ts";
 
 export interface ManifestFile {
   /** Relative to the folder. */
@@ -40,8 +39,10 @@ const MAX_REFUSALS = 50;
 
 /** What a folder may hold: our kinds, and Secrets they name. */
 export const manifestTypes: readonly ResourceType[] = [
-  ...Object.values(kinds).map(({ kind, plural }) => ({ apiVersion: API_VERSION, kind, plural })),
-  secretType,
+  resources.smtpRelays,
+  resources.sendingDomains,
+  resources.ipPools,
+  resources.secrets,
 ];
 
 /** `existing` gives the object in force under a key, for rules that compare with it. */

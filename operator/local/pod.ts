@@ -20,7 +20,7 @@ import { type AdaptFile, PodFiles } from "./podFiles.ts";
 import { type PodIdentity, podObject, podStatus, releasedPod } from "./podObject.ts";
 import { containerEnvironment, containerPorts, httpProbe } from "./podTemplate.ts";
 import type { StateFolder } from "./stateFolder.ts";
-import { podType } from "./types.ts";
+import { resources } from "../resources.ts";
 
 export interface PodContext {
   readonly client: KubeClient;
@@ -124,9 +124,9 @@ export class LocalPod {
     rmSync(this.#files.adminNote, { force: true });
     this.#released = true;
     await this.#publishing;
-    if ((await client.get(podType, { namespace, name })) === null) return;
+    if ((await client.get(resources.pods, { namespace, name })) === null) return;
     await client.apply(releasedPod(this.identity, this.#place?.portShift ?? 0), KUBELET);
-    await client.delete(podType, { namespace, name });
+    await client.delete(resources.pods, { namespace, name });
   }
 
   /** Null when everything is mounted; else what is missing. The former files stay in that case. */

@@ -15,7 +15,7 @@ import { PodAddresses } from "./podAddresses.ts";
 import { adaptSourceAddresses } from "./sourceAddresses.ts";
 import { StateFolder } from "./stateFolder.ts";
 import { playStatefulSets, type StatefulSets } from "./statefulSets.ts";
-import { podType, statefulSetType } from "./types.ts";
+import { resources } from "../resources.ts";
 
 /** Stands in for the relay: says on /report what it was started with and what its mount holds now. */
 const program = `
@@ -122,9 +122,9 @@ function applySet(replicas: number, env: { name: string; value: string }[] = [])
 }
 
 async function statusOf(): Promise<Record<string, unknown>> {
-  return ((await cluster.get(statefulSetType, key))?.["status"] ?? {}) as Record<string, unknown>;
+  return ((await cluster.get(resources.statefulSets, key))?.["status"] ?? {}) as Record<string, unknown>;
 }
-const podNames = async () => (await cluster.list(podType)).items.map(({ metadata }) => metadata.name);
+const podNames = async () => (await cluster.list(resources.pods)).items.map(({ metadata }) => metadata.name);
 
 /** What the pod's program says of itself. */
 function report(pod: string): Promise<{ pod: string; config: string; extra: string | null }> {
@@ -151,7 +151,7 @@ test("a set becomes processes, each with its own address, mount and volume, and 
 
   expect(await report("mail-0")).toEqual({ pod: "mail-0", config: "one", extra: null });
   expect(sets.pods().map(({ place }) => place?.ip)).not.toContain("127.0.1.1");
-  const [pod] = (await cluster.list(podType)).items;
+  const [pod] = (await cluster.list(resources.pods)).items;
   expect(pod).toMatchObject({
     metadata: { name: "mail-0", labels: { app: "relay", "apps.kubernetes.io/pod-index": "0" } },
     status: { podIP: sets.pods()[0]?.place?.ip, phase: "Running" },
@@ -212,7 +212,7 @@ test("a set that is deleted takes its pods along", async () => {
   await applySet(2);
   await vi.waitFor(async () => expect(await statusOf()).toMatchObject({ readyReplicas: 2 }), within);
 
-  await cluster.delete(statefulSetType, key);
+  await cluster.delete(resources.statefulSets, key);
   await vi.waitFor(async () => expect(await podNames()).toEqual([]), within);
   expect(sets.pods()).toEqual([]);
 });

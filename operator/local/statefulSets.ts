@@ -13,7 +13,7 @@ import { objectKey } from "./objectKey.ts";
 import { LocalPod, type PodContext } from "./pod.ts";
 import { readStatefulSetSpec, type StatefulSetSpec } from "./podTemplate.ts";
 import { nextRolloutStep } from "./rollout.ts";
-import { secretType, statefulSetType } from "./types.ts";
+import { resources } from "../resources.ts";
 
 const CONTROLLER = "local-statefulset-controller";
 
@@ -36,7 +36,7 @@ export type StatefulSetsOptions = FollowContext &
 export async function playStatefulSets(options: StatefulSetsOptions): Promise<StatefulSets> {
   const sets = new Map<string, RunningSet>();
   let stopped = false;
-  const secrets: Following = await follow(options, secretType, (secret) => {
+  const secrets: Following = await follow(options, resources.secrets, (secret) => {
     for (const set of sets.values()) set.secretChanged(secret);
   });
   const context: PodContext = {
@@ -59,7 +59,7 @@ export async function playStatefulSets(options: StatefulSetsOptions): Promise<St
     }
     set.changed(now ?? null);
   };
-  const following: Following = await follow(options, statefulSetType, look);
+  const following: Following = await follow(options, resources.statefulSets, look);
   for (const object of following.all()) look(object);
 
   return {
