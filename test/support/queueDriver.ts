@@ -1,0 +1,334 @@
+/**
+ * Drives the queue's engine in a story: a fake clock, a disk in memory that outlives restarts, scripted
+ * peers and DNS. A message is sent as the receiving side would: committed to the spool, then queued.
+ */
+import type { AllowanceRow, EgressSource, RelayConfig } from "../../relay/contract/config.ts";
+import type { Clock } from "../../relay/kit/clock.ts";
+import { silentLog } from "../../relay/kit/log.ts";
+import { createUlids } from "../../relay/kit/ulid.ts";
+import type { QueuedMessage, Recipient } from "../../relay/message.ts";
+import { createEngine, type Engine } from "../../relay/queue/engine.ts";
+import {
+  type BounceOrder,
+  type EngineLimits,
+  type EnginePorts,
+  noMetrics,
+} from "../../relay/queue/enginePorts.ts";
+import { createMemoryDisk, createMemorySpool, type MemoryDisk } from "../../relay/queue/memorySpool.ts";
+import type { Spool } from "../../relay/queue/spool.ts";
+import type { Deliverer, MxResolver, Resolution } from "../../relay/smtp/delivery.ts";
+import { FakeClock } from "./fakeClock.ts";
+import { queuedMessage, recipient } from "./queuedMessage.ts";
+import { ScriptedDeliverer } from "./scriptedDeliverer.ts";
+import { seededRandom } from "./seededRandom.ts";
+
+export const seconds = 1000;
+export const minutes = 60 * seconds;
+export const hours = 60 * minutes;
+export const days = 24 * hours;
+
+export function aSource(part: Partial<EgressSource> & { name: string }): EgressSource {
+  return {
+    pool: "default",
+    address: null,
+    ehloName: `${part.name}.mail.example.com`,
+    state: "Active",
+    stateReason: "",
+    allowance: [],
+    ...part,
+  };
+}
+
+/** An allowance row; limits of providers are optional. */
+export function row(
+  day: string,
+  total: number | null,
+  providers: AllowanceRow["providers"] = {},
+): AllowanceRow {
+  return { day, total, providers };
+}
+
+/** A configuration of one pod, mail-0, with address `a` without limits. */
+export function aConfig(
+  part: Partial<RelayConfig> & { sources?: readonly EgressSource[] } = {},
+): RelayConfig {
+  const { sources = [aSource({ name: "a" })], ...rest } = part;
+  return {
+    version: 1,
+    revision: "test",
+    relay: { namespace: "default", name: "mail", hostname: "mail.example.com" },
+    paused: false,
+    listeners: [{ name: "submission", port: 587, tls: "StartTls", auth: "Required", trustedNetworks: [] }],
+    certificate: { certFile: "tls.crt", keyFile: "tls.key" },
+    limits: {
+      messageSizeBytes: 1_048_576,
+      recipientsPerMessage: 1000,
+      sessions: 100,
+      sessionsPerClient: 100,
+    },
+    credentials: [],
+    domains: [{ domain: "example.test", state: "Active", reason: "", dkim: [] }],
+    routes: [{ name: "rest", recipientDomains: [], to: { kind: "pool", pool: "default" } }],
+    queue: {
+      expireAfterSeconds: 432_000,
+      retry: { firstDelaySeconds: 300, longestDelaySeconds: 14_400 },
+    },
+    tlsOutbound: { mode: "Opportunistic", minVersion: "TLSv1.2" },
+    dns: { servers: [] },
+    delivery: { port: 25, forbiddenNetworks: [] },
+    privacy: { addressesInLogs: "Plain" },
+    pods: [{ name: "mail-0", state: "Active", sources: [...sources] }],
+    ...rest,
+  };
+}
+
+/** DNS of the story: each domain has MX `mx.DOMAIN` unless said otherwise. */
+export class ScriptedResolver implements MxResolver {
+  readonly answers = new Map<string, Resolution>();
+  readonly asked: string[] = [];
+  #gate: Promise<void> | null = null;
+  #open: () => void = () => {};
+
+  mx(domain: string, ...hosts: string[]): this {
+    this.answers.set(domain, hostsOf(...hosts));
+    return this;
+  }
+
+  hold(): void {
+    this.#gate = new Promise((resolve) => (this.#open = resolve));
+  }
+
+  release(): void {
+    this.#gate = null;
+    this.#open();
+  }
+
+  async resolve(domain: string): Promise<Resolution> {
+    this.asked.push(domain);
+    await this.#gate;
+    return this.answers.get(domain) ?? hostsOf(`mx.${domain}`);
+  }
+
+  async resolveHost(name: string): Promise<Resolution> {
+    this.asked.push(`host ${name}`);
+    return this.answers.get(name) ?? hostsOf(name);
+  }
+}
+
+function hostsOf(...names: string[]): Resolution {
+  return {
+    kind: "hosts",
+    site: names.toSorted().join(","),
+    hosts: names.map((name, index) => ({ name, preference: 10 * (index + 1), addresses: ["127.0.0.1"] })),
+  };
+}
+
+export interface Sending {
+  readonly to: string | readonly string[];
+  readonly from?: string;
+  readonly sendingDomain?: string | null;
+  readonly expiresInMs?: number;
+  readonly notify?: Recipient["notify"];
+  readonly body?: string;
+}
+
+interface Life {
+  readonly engine: Engine;
+  readonly spool: Spool;
+  /** Ends timers and dialogues as the end of a process does. */
+  kill(): void;
+}
+
+export interface QueueDriverOptions {
+  readonly start?: string;
+  readonly config?: RelayConfig;
+  readonly limits?: Partial<EngineLimits>;
+  readonly ports?: Partial<EnginePorts>;
+}
+
+export class QueueDriver {
+  readonly clock: FakeClock;
+  readonly disk: MemoryDisk = createMemoryDisk();
+  readonly peers: ScriptedDeliverer;
+  readonly dns = new ScriptedResolver();
+  /** Notices that were composed, oldest first. */
+  readonly notices: BounceOrder[] = [];
+  readonly #options: QueueDriverOptions;
+  readonly #newId: () => string;
+  #life: Life | null = null;
+  config: RelayConfig;
+
+  private constructor(options: QueueDriverOptions) {
+    this.clock = new FakeClock(options.start ?? "2026-11-23T12:00:00Z");
+    this.peers = new ScriptedDeliverer(this.clock);
+    this.config = options.config ?? aConfig();
+    this.#options = options;
+    this.#newId = createUlids({ clock: this.clock, random: seededRandom(7) });
+  }
+
+  /** An engine that runs, on an empty disk. */
+  static async open(options: QueueDriverOptions = {}): Promise<QueueDriver> {
+    const driver = new QueueDriver(options);
+    await driver.start();
+    return driver;
+  }
+
+  get engine(): Engine {
+    if (this.#life === null) throw new Error("The story's engine does not run.");
+    return this.#life.engine;
+  }
+
+  get spool(): Spool {
+    if (this.#life === null) throw new Error("The story's engine does not run.");
+    return this.#life.spool;
+  }
+
+  /** A new life on the same disk. */
+  async start(): Promise<void> {
+    const spool = createMemorySpool({ clock: this.clock, disk: this.disk });
+    const { clock, deliverer, kill } = this.#mortal();
+    const ports: EnginePorts = {
+      clock,
+      random: seededRandom(1),
+      log: silentLog,
+      spool,
+      deliverer,
+      resolver: this.dns,
+      sign: async () => Buffer.from("DKIM-Signature: test\r\n"),
+      composeBounce: async (order) => {
+        this.notices.push(order);
+        const content = Buffer.from(`Subject: notice\r\n\r\nabout ${order.message.id}\r\n`);
+        return { content, message: noticeMessage(order, content) };
+      },
+      readSecret: async (file) => `secret of ${file}`,
+      newId: this.#newId,
+      metrics: noMetrics,
+      ...this.#options.ports,
+    };
+    const engine = createEngine(ports, this.#options.limits);
+    this.#life = { engine, spool, kill };
+    engine.start(await spool.recover());
+    engine.apply(this.config, "mail-0");
+    await this.settle();
+  }
+
+  apply(config: RelayConfig): void {
+    this.config = config;
+    this.engine.apply(config, "mail-0");
+  }
+
+  /** kill -9: the life ends between two instructions, the disk stays. */
+  crash(): void {
+    const life = this.#life;
+    this.#life = null;
+    life?.kill();
+    void life?.spool.close();
+  }
+
+  /** Clock and peers as one process sees them: after `kill` it neither hears nor does anything. */
+  #mortal(): { readonly clock: Clock; readonly deliverer: Deliverer; kill(): void } {
+    const timers = new Set<() => void>();
+    let alive = true;
+    const never = new Promise<never>(() => {});
+    return {
+      clock: {
+        now: () => this.clock.now(),
+        after: (delayMs, action) => {
+          if (!alive) return () => {};
+          const cancel = this.clock.after(delayMs, () => {
+            timers.delete(cancel);
+            action();
+          });
+          timers.add(cancel);
+          return () => {
+            timers.delete(cancel);
+            cancel();
+          };
+        },
+      },
+      deliverer: {
+        deliver: async (job) => {
+          if (!alive) return never;
+          const result = await this.peers.deliver(job);
+          return alive ? result : never;
+        },
+        connections: () => 0,
+        close: async () => {},
+      },
+      kill() {
+        alive = false;
+        for (const cancel of timers) cancel();
+      },
+    };
+  }
+
+  async stop(graceSeconds = 10): Promise<void> {
+    await this.engine.stop({ graceSeconds });
+    await this.spool.close();
+    this.#life = null;
+  }
+
+  /** Commits and queues a message; gives its id. */
+  async send(sending: Sending): Promise<string> {
+    const id = this.#newId();
+    const now = this.clock.now();
+    const header = "Subject: story\r\n\r\n";
+    const content = Buffer.from(`${header}${sending.body ?? "text"}\r\n`);
+    const addresses = typeof sending.to === "string" ? [sending.to] : sending.to;
+    const message: QueuedMessage = {
+      ...queuedMessage({ id, sizeBytes: content.length }),
+      receivedAt: now,
+      expiresAt: now + (sending.expiresInMs ?? 5 * days),
+      headerBytes: header.length,
+      sendingDomain: sending.sendingDomain === undefined ? "example.test" : sending.sendingDomain,
+      recipients: addresses.map((address) =>
+        recipient({
+          address,
+          state: { kind: "waiting", dueAt: now },
+          ...(sending.notify === undefined ? {} : { notify: sending.notify }),
+        }),
+      ),
+    };
+    const from = sending.from ?? message.envelope.from;
+    const complete = { ...message, envelope: { ...message.envelope, from } };
+    const writer = await this.spool.begin(id);
+    await writer.write(content);
+    await writer.commit(complete);
+    this.engine.enqueue(complete);
+    await this.settle();
+    return id;
+  }
+
+  /** Lets everything that can happen now happen. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 6; turn++) await this.clock.advance(0);
+  }
+
+  /** The single rule that keeps a message, as `explain` tells it. */
+  why(id: string): { kind: string; text: string; until: string | null } | null {
+    const rule = this.engine.explain(id)?.waiting[0]?.rule;
+    return rule === undefined ? null : { kind: rule.kind, text: rule.text, until: rule.until };
+  }
+
+  /** Used of the day's allowance, by "source provider day". */
+  used(): Record<string, number> {
+    return Object.fromEntries(
+      this.engine
+        .report()
+        .usage.map(({ source, provider, day, used }) => [`${source} ${provider} ${day}`, used]),
+    );
+  }
+}
+
+function noticeMessage(order: BounceOrder, content: Buffer): QueuedMessage {
+  return {
+    ...queuedMessage({ id: order.id, sizeBytes: content.length }),
+    receivedAt: order.at,
+    expiresAt: order.at + 5 * days,
+    envelope: { ...order.message.envelope, from: "" },
+    credential: null,
+    recipients: [
+      recipient({ address: order.message.envelope.from, state: { kind: "waiting", dueAt: order.at } }),
+    ],
+  };
+}
