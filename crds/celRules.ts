@@ -64,6 +64,13 @@ const relayRules: readonly CelRule[] = [
   {
     kind: "SmtpRelay",
     path: "spec.listeners[]",
+    rule: "self.name != 'status'",
+    message: "the name `status` is taken by the port of the relay's health checks and metrics",
+    fieldPath: ".name",
+  },
+  {
+    kind: "SmtpRelay",
+    path: "spec.listeners[]",
     rule: "self.auth != 'Optional' || size(self.trustedNetworks) > 0",
     message: "`auth: Optional` needs `trustedNetworks`: only clients in them may submit without AUTH",
     fieldPath: ".trustedNetworks",
@@ -81,6 +88,14 @@ const relayRules: readonly CelRule[] = [
     rule: `self.all(n, n.matches('${ipv4Network}') || n.matches('${ipv6Network}'))`,
     message:
       "every network must be an IPv4 network of /8 or smaller or an IPv6 network of /32 or smaller, such as 10.20.0.0/16 or fd00:1::/64; wider ones make an open relay",
+  },
+  {
+    kind: "SmtpRelay",
+    path: "spec.auth.credentials[]",
+    rule: "!(self.name in ['runtime', 'tls-self-signed', 'dkim'])",
+    message:
+      "`runtime`, `tls-self-signed` and `dkim` are taken: the Secret of the credential would be one of the operator's own",
+    fieldPath: ".name",
   },
   {
     kind: "SmtpRelay",

@@ -150,7 +150,7 @@ export const reasons = {
     kinds: ["SmtpRelay"],
     on: ["Ready=True"],
     when: "The relay works, with a certificate made by the operator that clients have no reason to trust.",
-    next: "Set spec.certificate.secretRef to a certificate for spec.hostname, or give clients ca.crt of the credential's Secret.",
+    next: "Set spec.certificate.secretRef to a certificate for spec.hostname, or let clients trust tls.crt of the Secret RELAY-tls-self-signed.",
   },
   ScaledToZero: {
     kinds: ["SmtpRelay"],

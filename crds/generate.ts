@@ -11,9 +11,9 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { generatedFiles } from "./generatedFiles.ts";
+import { GENERATED_NOTICE } from "./generatedNotice.ts";
 
-/** Folders that hold nothing but generated files. */
-const ownFolders = ["crds/generated", "docs/reference"];
+const folders = ["crds/generated", "docs/reference"];
 
 const { values } = parseArgs({
   options: {
@@ -29,10 +29,13 @@ for (const { path, text } of files) {
   if ((await readIfThere(join(root, path))) !== text) stale.push(path);
 }
 const orphans: string[] = [];
-for (const folder of ownFolders) {
+for (const folder of folders) {
   for (const name of await listIfThere(join(root, folder))) {
     const path = `${folder}/${name}`;
-    if (!files.some((file) => file.path === path)) orphans.push(path);
+    if (files.some((file) => file.path === path)) continue;
+    // Files of other generators are theirs to keep.
+    const start = (await readIfThere(join(root, path)))?.slice(0, 200) ?? "";
+    if (start.includes(GENERATED_NOTICE)) orphans.push(path);
   }
 }
 

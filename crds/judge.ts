@@ -14,10 +14,11 @@ import { judgeMetadata, type ManifestMeta, type MetadataVerdict } from "./metada
 import { openApiSchemas } from "./openApi.ts";
 import {
   invalid,
+  MAX_PROBLEMS,
   type Problem,
   type ProblemKind,
   required,
-  unknownField,
+  unknownFields,
   unsupported,
   wrongType,
 } from "./problems.ts";
@@ -49,9 +50,6 @@ export type Judgement =
   | { readonly ok: true; readonly object: CustomManifest | SecretManifest }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** A hostile manifest shall not fill the screen. */
-const MAX_PROBLEMS = 100;
-
 /** The API server leaves CEL rules alone while there is one of these. */
 const blocking: readonly ProblemKind[] = ["Required", "TypeInvalid", "TooLong", "TooMany"];
 
@@ -82,12 +80,7 @@ function judgeCustom(
   const metadata = judgeMetadata(manifest["metadata"]);
   // `status` belongs to the operator: as in a cluster, an apply of the object leaves it alone.
   const known = ["apiVersion", "kind", "metadata", "spec", "status"];
-  const problems = [
-    ...Object.keys(manifest).flatMap((field) =>
-      known.includes(field) ? [] : [unknownField([field], known)],
-    ),
-    ...problemsOf(metadata),
-  ];
+  const problems = [...unknownFields(manifest, known, []), ...problemsOf(metadata)];
   const given = manifest["spec"] ?? undefined;
   if (given === undefined) return refused([...problems, required(["spec"])]);
 
@@ -97,7 +90,9 @@ function judgeCustom(
   if (!parsed.success) problems.push(...zodProblems(parsed.error.issues, spec, schema, ["spec"]));
   problems.push(...duplicateProblems(schema, spec, ["spec"]));
 
-  if (!problems.some((one) => blocking.includes(one.kind))) {
+  // Many issues are cut short, and the blocking one may be among the rest.
+  const issues = parsed.error?.issues.length ?? 0;
+  if (issues < MAX_PROBLEMS && !problems.some((one) => blocking.includes(one.kind))) {
     const object = { metadata: manifest["metadata"], spec };
     const former = old && { metadata: old["metadata"], spec: withDefaults(schema, old["spec"]) };
     problems.push(...ruleProblems(kind, schemas[kind], object, former));

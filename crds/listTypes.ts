@@ -20,7 +20,8 @@ export function duplicateProblems(schema: StructuralSchema, value: unknown, base
 }
 
 function duplicatesOf(schema: ArraySchema, list: readonly unknown[], base: Segments): Problem[] {
-  if (schema["x-kubernetes-list-type"] === "atomic") return [];
+  // A list that is too long has its own problem; naming a thousand repeats helps nobody.
+  if (schema["x-kubernetes-list-type"] === "atomic" || list.length > schema.maxItems) return [];
   const seen = new Set<string>();
   return list.flatMap((item, index) => {
     const identity = quoted(identityOf(schema, item));

@@ -8,7 +8,7 @@ import {
   type Problem,
   required,
   type Segments,
-  unknownField,
+  unknownFields,
   wrongType,
 } from "./problems.ts";
 
@@ -26,7 +26,7 @@ const DEFAULT_NAMESPACE = "default";
 const ANNOTATIONS_MAX_BYTES = 262_144;
 
 const written = ["name", "namespace", "labels", "annotations", "finalizers"];
-const setByServer = new Set([
+const setByServer = [
   "uid",
   "resourceVersion",
   "generation",
@@ -35,7 +35,7 @@ const setByServer = new Set([
   "deletionGracePeriodSeconds",
   "managedFields",
   "selfLink",
-]);
+];
 const forbidden: Readonly<Record<string, string>> = {
   generateName: "a manifest needs a name of its own, or every apply would make another object",
   ownerReferences: "owners are set by controllers",
@@ -61,7 +61,7 @@ export function judgeMetadata(value: unknown): MetadataVerdict {
   const annotations = judgeMap(value["annotations"], [...at, "annotations"]);
   const finalizers = judgeFinalizers(value["finalizers"], [...at, "finalizers"]);
   const problems = [
-    ...Object.keys(value).flatMap((field) => fieldProblems(field)),
+    ...fieldProblems(value),
     ...nameProblems(name, [...at, "name"]),
     ...namespaceProblems(namespace, [...at, "namespace"]),
     ...labels.problems,
@@ -93,11 +93,16 @@ export function judgeMetadata(value: unknown): MetadataVerdict {
   };
 }
 
-function fieldProblems(field: string): Problem[] {
-  if (written.includes(field) || setByServer.has(field)) return [];
-  const reason = Object.hasOwn(forbidden, field) ? forbidden[field] : undefined;
-  if (reason !== undefined) return [problem("Forbidden", ["metadata", field], `Forbidden: ${reason}`)];
-  return [unknownField(["metadata", field], written)];
+function fieldProblems(metadata: object): Problem[] {
+  const known = [...written, ...setByServer, ...Object.keys(forbidden)];
+  return [
+    ...unknownFields(metadata, known, ["metadata"]),
+    ...Object.entries(forbidden).flatMap(([field, reason]) =>
+      Object.hasOwn(metadata, field)
+        ? [problem("Forbidden", ["metadata", field], `Forbidden: ${reason}`)]
+        : [],
+    ),
+  ];
 }
 
 function nameProblems(name: unknown, at: Segments): Problem[] {

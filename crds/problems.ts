@@ -28,6 +28,8 @@ export interface Problem {
   readonly text: string;
 }
 
+/** Most problems of one manifest that are worth telling; a hostile one has a hundred thousand. */
+export const MAX_PROBLEMS = 100;
 /** Longer values are cut where they are quoted. */
 const LONGEST_QUOTE = 80;
 
@@ -67,6 +69,14 @@ export function unsupported(segments: Segments, value: unknown, supported: reado
 export function unknownField(segments: Segments, siblings: readonly string[]): Problem {
   const hint = didYouMean(String(segments.at(-1)), siblings);
   return problem("UnknownField", segments, `unknown field "${fieldPath(segments)}"${hint}`);
+}
+
+/** A problem for each field of `object` that is not in `known`, up to MAX_PROBLEMS. */
+export function unknownFields(object: object, known: readonly string[], at: Segments): Problem[] {
+  return Object.keys(object)
+    .filter((field) => !known.includes(field))
+    .slice(0, MAX_PROBLEMS)
+    .map((field) => unknownField([...at, field], known));
 }
 
 /** ["spec", "listeners", 1, "port"] → "spec.listeners[1].port"; odd keys as "data[tls.crt]". */

@@ -8,7 +8,7 @@ import {
   type Problem,
   required,
   type Segments,
-  unknownField,
+  unknownFields,
   wrongType,
 } from "./problems.ts";
 
@@ -48,7 +48,7 @@ export function judgeSecretContent(
   const type = secret["type"] ?? "Opaque";
   const immutable = secret["immutable"];
   const problems = [
-    ...Object.keys(secret).flatMap((field) => (known.includes(field) ? [] : [unknownField([field], known)])),
+    ...unknownFields(secret, known, []),
     ...(typeof type === "string" ? [] : [wrongType(["type"], type, "a string")]),
     ...(immutable === undefined || immutable === null || typeof immutable === "boolean"
       ? []

@@ -5,8 +5,18 @@ import { z } from "zod";
 
 import { cidr, conditions, dnsLabel, hostName, objectName, port, reference, timestamp } from "./fields.ts";
 
+/** RFC 6335 §5.1, as Kubernetes wants the name of a container's port. */
+const portName = z
+  .string()
+  .min(1)
+  .max(15)
+  .regex(
+    /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/,
+    "must start with a lower-case letter and have lower-case letters, digits and single hyphens",
+  );
+
 const listener = z.strictObject({
-  name: dnsLabel.meta({ description: "Name of the listener and of the Service port." }),
+  name: portName.meta({ description: "Name of the listener, of the Service's port and of the pod's." }),
   port: port.meta({
     description: "Port clients connect to. Pods open ports below 1024 a thousand higher (587 as 1587).",
   }),
@@ -28,7 +38,7 @@ const listener = z.strictObject({
 const credential = z.strictObject({
   name: dnsLabel.meta({
     description:
-      "Name of the credential and its user name. The Secret RELAY-NAME holds the connection settings.",
+      "Name of the credential and its user name. The Secret RELAY-CREDENTIAL, such as `mail-app`, holds its connection settings.",
   }),
   domains: z.array(hostName).max(256).default([]).meta({
     description: "Domains it may send from. Empty: every SendingDomain of this relay.",
@@ -36,7 +46,7 @@ const credential = z.strictObject({
   }),
   secretRef: reference.optional().meta({
     description:
-      "Secret of your own with `password` (and optionally `username`). Default: one is made, named RELAY-NAME.",
+      "Secret of your own with `password` (and optionally `username`). Default: one is made, named RELAY-CREDENTIAL.",
   }),
 });
 

@@ -3,6 +3,7 @@ import type { z } from "zod";
 
 import {
   invalid,
+  MAX_PROBLEMS,
   problem,
   type Problem,
   quoted,
@@ -16,7 +17,7 @@ import type { StructuralSchema } from "./schemaTypes.ts";
 
 type Issue = z.core.$ZodIssue;
 
-/** `value` is what was judged against `schema`; it stands at `base`. */
+/** `value` is what was judged against `schema`; it stands at `base`. Of very many issues, the first MAX_PROBLEMS. */
 export function zodProblems(
   issues: readonly Issue[],
   value: unknown,
@@ -24,7 +25,7 @@ export function zodProblems(
   base: Segments,
 ): Problem[] {
   const problems = new Map<string, Problem>();
-  for (const issue of issues) {
+  for (const issue of issues.slice(0, MAX_PROBLEMS)) {
     const path = issue.path.map((step) => (typeof step === "number" ? step : String(step)));
     for (const found of ofIssue(issue, valueAt(value, path), schemaAt(schema, path), [...base, ...path])) {
       // One reason a field is enough; the last one, a format, says most.
@@ -43,7 +44,7 @@ function ofIssue(
   switch (issue.code) {
     case "unrecognized_keys": {
       const siblings = schema?.type === "object" ? Object.keys(schema.properties ?? {}) : [];
-      return issue.keys.map((key) => unknownField([...segments, key], siblings));
+      return issue.keys.slice(0, MAX_PROBLEMS).map((key) => unknownField([...segments, key], siblings));
     }
     case "invalid_type":
       return [value === undefined ? required(segments) : wrongType(segments, value, wanted(issue.expected))];
