@@ -141,7 +141,7 @@ export class Flights {
     const { result } = end;
     if (signal.aborted && result.outcomes.every(({ kind }) => kind === "unreachable")) {
       // Broken off by the stop: it is neither an attempt nor the site's fault.
-      this.#free(start, 0);
+      this.#free(start, result.outcomes.filter(mayBeAccepted).length);
       return this.#giveBack(parcels, now, "broken off by a stop");
     }
     this.#ports.metrics.transaction(
@@ -161,7 +161,7 @@ export class Flights {
         phase: state.phase,
       });
     }
-    this.#free(start, result.outcomes.filter(({ kind }) => kind === "delivered").length);
+    this.#free(start, result.outcomes.filter(mayBeAccepted).length);
     release(entry, parcels);
     await this.#land(entry, indices, result, source.name, site.provider.name);
   }
@@ -236,6 +236,11 @@ export class Flights {
       ...(verdict.kind === "retry" ? { nextTry: new Date(verdict.at).toISOString() } : {}),
     });
   }
+}
+
+/** A connection lost around the final dot leaves open whether the peer took it: the allowance says it did. */
+function mayBeAccepted(outcome: Outcome): boolean {
+  return outcome.kind === "delivered" || (outcome.kind === "unreachable" && outcome.stage === "content");
 }
 
 function resultOf(verdict: Verdict): "delivered" | "deferred" | "bounced" | "expired" {
