@@ -8,7 +8,7 @@ import { openApiSchemas } from "../../../crds/openApi.ts";
 import type { ProblemKind } from "../../../crds/problems.ts";
 import type { StructuralSchema } from "../../../crds/schemaTypes.ts";
 import { changed, type Manifest } from "./manifests.ts";
-import type { Verdict } from "./verdicts.ts";
+import type { Verdict } from "./verdict.ts";
 
 interface Wrong {
   readonly what: string;

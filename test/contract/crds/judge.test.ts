@@ -8,7 +8,8 @@ import { openApiSchemas } from "../../../crds/openApi.ts";
 import type { Problem } from "../../../crds/problems.ts";
 import type { StructuralSchema } from "../../../crds/schemaTypes.ts";
 import { full } from "./manifests.ts";
-import { type Verdict, verdicts } from "./verdicts.ts";
+import type { Verdict } from "./verdict.ts";
+import { verdicts } from "./verdicts.ts";
 
 describe("the judge agrees with the table", () => {
   test.each(verdicts)("$because", ({ manifest, old, refused }) => {

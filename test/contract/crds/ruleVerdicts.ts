@@ -2,7 +2,7 @@
 import { celRules } from "../../../crds/celRules.ts";
 import type { KindName } from "../../../crds/group.ts";
 import { changed, full, type Manifest, minimal } from "./manifests.ts";
-import type { Verdict } from "./verdicts.ts";
+import type { Verdict } from "./verdict.ts";
 
 /** The rule whose message begins so; a typing error here is an error at once. */
 function ruleStarting(kind: KindName, start: string): { readonly at: string; readonly rule: string } {

@@ -3,27 +3,10 @@
  * kind of error. crds/judge.ts has to agree with it in local mode, and a real API server in a cluster.
  */
 import type { KindName } from "../../../crds/group.ts";
-import type { ProblemKind } from "../../../crds/problems.ts";
 import { boundVerdicts } from "./boundVerdicts.ts";
 import { ruleVerdicts } from "./ruleVerdicts.ts";
-import { changed, full, type Manifest, minimal } from "./manifests.ts";
-
-export interface Verdict {
-  /** Name of the row: a sentence. */
-  readonly because: string;
-  readonly kind: KindName;
-  readonly manifest: Manifest;
-  /** The object in force, for an update. */
-  readonly old?: Manifest;
-  /** Absent: accepted. */
-  readonly refused?: {
-    /** Path of the field as the server names it. */
-    readonly at: string;
-    readonly as: ProblemKind;
-    /** The message of the CEL rule that refuses it. */
-    readonly rule?: string;
-  };
-}
+import { changed, full, minimal } from "./manifests.ts";
+import type { Verdict } from "./verdict.ts";
 
 const kindNames: readonly KindName[] = ["SmtpRelay", "SendingDomain", "IpPool"];
 
