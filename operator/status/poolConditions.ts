@@ -1,0 +1,146 @@
+/** The conditions of an IpPool, in sentences with number, limit and rule. */
+import type { Reason } from "../../crds/conditions.ts";
+import type { Plan, PoolWorld } from "../world.ts";
+import type { AddressStatus } from "../warmup/rows.ts";
+import { countText } from "./figures.ts";
+import type { PoolRecord } from "./poolAddress.ts";
+import { type Finding, listOf, sentences, stalledFinding } from "./setCondition.ts";
+
+type PoolFinding = Finding<"IpPool">;
+
+export function poolFindings(
+  world: PoolWorld,
+  plan: Plan,
+  addresses: readonly AddressStatus[],
+  records: readonly PoolRecord[],
+): readonly PoolFinding[] {
+  const verified = verifiedFinding(world, plan, addresses, records);
+  const ready = readyFinding(plan, addresses, verified);
+  return [
+    ready,
+    reconciling(world, plan, ready, verified),
+    stalled(plan, ready),
+    verified,
+    warmingFinding(addresses),
+  ];
+}
+
+const sends = ({ state }: AddressStatus) => state === "Warming" || state === "Warm";
+
+function readyFinding(plan: Plan, addresses: readonly AddressStatus[], verified: PoolFinding): PoolFinding {
+  const type = "Ready";
+  const sending = addresses.filter(sends);
+  const text = `${sending.length} of ${addresses.length} ${addresses.length === 1 ? "address" : "addresses"} may send`;
+  const claimed = plan.problems.length === 0 ? "" : ` ${sentences(plan.problems)}`;
+  if (sending.length > 0) {
+    const wrong = verified.status === "False" || verified.reason === "DnsUnreachable";
+    const reason: Reason = wrong
+      ? verified.reason
+      : sending.some(({ state }) => state === "Warming")
+        ? "Warming"
+        : "Warm";
+    return { type, status: "True", reason, message: wrong ? `${text}. ${verified.message}` : `${text}.` };
+  }
+  if (addresses.every(({ state }) => state === "Paused")) {
+    return {
+      type,
+      status: "False",
+      reason: "AllPaused",
+      message: "Every address is paused in spec.addresses.",
+    };
+  }
+  if (plan.problems.length > 0 && verified.reason === "AddressClaimed") {
+    return { type, status: "False", reason: "AddressClaimed", message: `${text}.${claimed}` };
+  }
+  const unknown = verified.status === "Unknown";
+  return {
+    type,
+    status: unknown ? "Unknown" : "False",
+    reason: verified.reason,
+    message: `${text}. ${verified.message}`,
+  };
+}
+
+function verifiedFinding(
+  world: PoolWorld,
+  plan: Plan,
+  addresses: readonly AddressStatus[],
+  records: readonly PoolRecord[],
+): PoolFinding {
+  const type = "AddressesVerified";
+  if (plan.problems.length > 0) {
+    return { type, status: "False", reason: "AddressClaimed", message: sentences(plan.problems) };
+  }
+  if (world.pool.spec.checks.forwardConfirmedReverseDns === "Off") {
+    return { type, status: "Unknown", reason: "ChecksOff", message: "spec.checks asks for no proof." };
+  }
+  const of = (result: "Pass" | "Fail" | "Unknown") =>
+    addresses.flatMap(({ name, checks }) =>
+      checks.filter((check) => check.result === result).map(({ detail }) => `${name}: ${detail}`),
+    );
+  const failed = of("Fail");
+  if (failed.length > 0) {
+    return { type, status: "False", reason: "ReverseDnsFailed", message: `${listOf(failed, 3)}.` };
+  }
+  const unknown = of("Unknown");
+  // Proven before and silent now is still proven; that DNS does not answer is worth a word.
+  const silent = records
+    .filter(({ state }) => state === "Unreachable")
+    .map(({ type, name }) => `${type} ${name}`);
+  if (unknown.length === 0 && silent.length === 0) {
+    return {
+      type,
+      status: "True",
+      reason: "Verified",
+      message: `${addresses.length} of ${addresses.length} passed forward-confirmed reverse DNS.`,
+    };
+  }
+  return silent.length > 0
+    ? { type, status: "Unknown", reason: "DnsUnreachable", message: `No answer for ${listOf(silent, 3)}.` }
+    : { type, status: "Unknown", reason: "RecordsUnchecked", message: `${listOf(unknown, 3)}.` };
+}
+
+/** A pool of which nothing can send, because DNS says something wrong, waits for a person. */
+function stalled(plan: Plan, ready: PoolFinding): PoolFinding {
+  const finding = stalledFinding<"IpPool">(plan.problems);
+  return finding.status === "False" && ready.status === "False" && ready.reason === "ReverseDnsFailed"
+    ? { type: "Stalled", status: "True", reason: "ReverseDnsFailed", message: ready.message }
+    : finding;
+}
+
+function reconciling(world: PoolWorld, plan: Plan, ready: PoolFinding, verified: PoolFinding): PoolFinding {
+  const type = "Reconciling";
+  if (stalled(plan, ready).status === "True") {
+    return { type, status: "False", reason: "Settled", message: "Nothing is under way; see Stalled." };
+  }
+  if (verified.reason === "RecordsUnchecked") {
+    const isNew = world.pool.status?.conditions === undefined;
+    return {
+      type,
+      status: "True",
+      reason: isNew ? "Starting" : "RecordsUnchecked",
+      message: verified.message,
+    };
+  }
+  return { type, status: "False", reason: "Settled", message: "Everything the spec asks for is in place." };
+}
+
+function warmingFinding(addresses: readonly AddressStatus[]): PoolFinding {
+  const type = "WarmingUp";
+  const warming = addresses
+    .flatMap(({ name, state, warmup }) =>
+      state === "Warm" || warmup === undefined ? [] : [{ name, warmup }],
+    )
+    .toSorted((a, b) => a.warmup.stage - b.warmup.stage);
+  const [least] = warming;
+  if (least === undefined) {
+    return { type, status: "False", reason: "Warm", message: "No address is limited by a ramp." };
+  }
+  const { stage, stages, dayLimit } = least.warmup;
+  return {
+    type,
+    status: "True",
+    reason: "Warming",
+    message: `${warming.length} of ${addresses.length} on a ramp; ${least.name} is on stage ${stage} of ${stages}, ${countText(dayLimit)} a day.`,
+  };
+}
