@@ -5,6 +5,7 @@
  *   GET /queue            → QueueListing
  *   GET /messages/ID      → MessageListing, 404 when it is not (or no longer) queued
  *   GET /messages/ID/explain → Explanation
+ *   GET /messages?prefix=ID  → MessageIds, for people who type the first characters only
  */
 import { z } from "zod";
 
@@ -14,6 +15,7 @@ export const adminPaths = {
   queue: "/queue",
   message: (id: string) => `/messages/${id}`,
   explain: (id: string) => `/messages/${id}/explain`,
+  find: (prefix: string) => `/messages?prefix=${encodeURIComponent(prefix)}`,
 } as const;
 
 /** Why something waits: the one rule that binds now, and until when. */
@@ -116,3 +118,13 @@ export const explanation = z.strictObject({
   ),
 });
 export type Explanation = z.infer<typeof explanation>;
+
+/** Ids of queued messages that begin with what was asked for. */
+export const messageIds = z.strictObject({
+  pod: z.string(),
+  /** At most `MOST_IDS`: enough to say that a prefix is not unique. */
+  ids: z.array(z.string()),
+});
+export type MessageIds = z.infer<typeof messageIds>;
+
+export const MOST_IDS = 20;
