@@ -3,7 +3,7 @@
  * moves. `await using relay = await startReceiving()` closes it.
  */
 import type { Credential, RelayConfig } from "../../relay/contract/config.ts";
-import { type Log, silentLog } from "../../relay/kit/log.ts";
+import { createLog, silentLog } from "../../relay/kit/log.ts";
 import { hashPasswordWith } from "../../relay/kit/passwordHash.ts";
 import { createUlids } from "../../relay/kit/ulid.ts";
 import type { QueuedMessage } from "../../relay/message.ts";
@@ -85,8 +85,14 @@ export interface Receiving extends AsyncDisposable {
 
 export async function startReceiving(
   changes: Partial<RelayConfig> = {},
-  options: { log?: Log; spool?: (spool: Spool) => Spool } = {},
+  options: {
+    /** Lines of the log, privacy "Hashed". */
+    logTo?: string[];
+    spool?: (spool: Spool) => Spool;
+    portShift?: number;
+  } = {},
 ): Promise<Receiving> {
+  const { logTo } = options;
   const clock = new FakeClock();
   const random = seededRandom();
   const disk = createMemoryDisk();
@@ -95,10 +101,13 @@ export async function startReceiving(
   const receiver = createReceiver({
     clock,
     random,
-    log: options.log ?? silentLog,
+    log:
+      logTo === undefined
+        ? silentLog
+        : createLog({ clock, level: "debug", write: (line) => logTo.push(line), privacy: () => "Hashed" }),
     spool,
     bind: "127.0.0.1",
-    portShift: "any",
+    portShift: options.portShift ?? "any",
     newId: createUlids({ clock, random }),
     onAccepted: (message) => accepted.push(message),
   });

@@ -9,7 +9,7 @@
  * Every wait ends when the server closes, with an error that tells what was said before.
  */
 import { connect, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, TLSSocket } from "node:tls";
 
 export interface ClientReply {
   readonly code: number;
@@ -56,6 +56,12 @@ export class SmtpClient {
   /** Whether the server has closed the connection. */
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** Common name of the server's certificate; undefined in plain text. */
+  get peerName(): string | undefined {
+    const name = this.#socket instanceof TLSSocket ? this.#socket.getPeerCertificate().subject.CN : undefined;
+    return Array.isArray(name) ? name[0] : name;
   }
 
   /** Sends these bytes (latin1) and nothing else. */
@@ -140,6 +146,11 @@ export class SmtpClient {
   /** Goes away as a crashed program does. */
   vanish(): void {
     this.#socket.destroy();
+  }
+
+  /** Reads nothing any more and keeps the connection open. */
+  ignore(): void {
+    this.#socket.pause();
   }
 
   /** Closes our half. */
