@@ -1,8 +1,11 @@
 /**
- * The records the loopback zone publishes: what the status of domains and pools asks for (ExternalDNS
- * does the same in a cluster), the relays' own names, and what the caller adds. Pure.
+ * The records the loopback zone publishes: what the status of domains asks for (ExternalDNS does the same
+ * in a cluster), names of addresses and relays, and what the caller adds. Pure.
  */
+import { isIP } from "node:net";
+
 import type { IpPool, SendingDomain, SmtpRelay } from "../../crds/kinds.ts";
+import { reverseName } from "../plan/ipAddresses.ts";
 import { type ZoneRecord, type Zones, zonesFor } from "./zone.ts";
 
 export function zonesOf(
@@ -23,8 +26,12 @@ export function zonesOf(
         }
         break;
       case "IpPool":
-        for (const { name, type, expected } of object.status?.records ?? []) {
-          records.push({ name, type, value: expected });
+        // Known before the status asks for it, and asked for at once: an address sends only when it is seen.
+        for (const { ip, ehloName } of object.spec.addresses) {
+          const version = isIP(ip);
+          if (version === 0) continue;
+          records.push({ name: ehloName, type: version === 4 ? "A" : "AAAA", value: ip });
+          records.push({ name: reverseName(ip), type: "PTR", value: ehloName });
         }
         break;
     }

@@ -69,7 +69,8 @@ async function quickstart(options: Options): Promise<number> {
   }
   const logs = join(local.state.root, "logs");
   const untail = options.verbose ? followLogs(logs, clock, (line) => terminal.say(line)) : () => {};
-  const steps = runSteps(local, { checklist: new Checklist({ terminal, clock }), mailbox, startedAt });
+  const checklist = new Checklist({ terminal, clock });
+  const steps = runSteps(local, { checklist, mailbox, startedAt, tableMatters: options.once });
   const end = await Promise.race([
     steps.then(() => "true" as const, failed),
     interrupts.first.then(() => "interrupted" as const),
