@@ -45,6 +45,8 @@ export interface Engine {
   /** Null when it is not (or no longer) queued. */
   message(id: MessageId): Promise<MessageListing | null>;
   explain(id: MessageId): Explanation | null;
+  /** Ids of queued messages that begin with `prefix`, oldest first, at most `most`. */
+  find(prefix: string, most: number): readonly MessageId[];
 }
 
 export function createEngine(ports: EnginePorts, limits: Partial<EngineLimits> = {}): Engine {
@@ -219,6 +221,15 @@ class QueueEngine implements Engine {
     // What lands later and is to be tried again finds no time left, except a try that is due at once.
     if (conclusions.length < entry.waiting) entry.expiry = this.#state.expiry.add(now + 60_000, entry);
     if (conclusions.length > 0) this.#flights.expired(entry, conclusions);
+  }
+
+  find(prefix: string, most: number): readonly MessageId[] {
+    const found: MessageId[] = [];
+    for (const id of this.#state.entries.keys()) {
+      if (id.startsWith(prefix)) found.push(id);
+      if (found.length === most) break;
+    }
+    return found;
   }
 
   async #stop(graceSeconds: number): Promise<void> {

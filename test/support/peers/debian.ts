@@ -25,6 +25,7 @@ export const peers: readonly Peer[] = [
     purpose: "receiving and comparing MTA, with smtp-source and smtp-sink",
   },
   { program: "swaks", package: "swaks", purpose: "SMTP client with TLS and AUTH" },
+  { program: "perl:Net::SSLeay", package: "libnet-ssleay-perl", purpose: "TLS for swaks" },
   { program: "python3:dkim", package: "python3-dkim", purpose: "independent DKIM verifier" },
   { program: "dig", package: "bind9-dnsutils", purpose: "independent DNS client" },
 ];
@@ -45,11 +46,16 @@ export function peerProgram(program: string): string {
 export const debianPython = "/usr/bin/python3";
 
 export function missingPeers(): readonly Peer[] {
-  return peers.filter((peer) =>
-    peer.program === "python3:dkim"
-      ? spawnSync(debianPython, ["-c", "import dkim, nacl"]).status !== 0
-      : findProgram(peer.program) === undefined,
-  );
+  return peers.filter((peer) => {
+    switch (peer.program) {
+      case "python3:dkim":
+        return spawnSync(debianPython, ["-c", "import dkim, nacl"]).status !== 0;
+      case "perl:Net::SSLeay":
+        return spawnSync("/usr/bin/perl", ["-MNet::SSLeay", "-e", "1"]).status !== 0;
+      default:
+        return findProgram(peer.program) === undefined;
+    }
+  });
 }
 
 export type Installation =

@@ -70,7 +70,8 @@ export async function startPostfix(options: PostfixOptions = {}): Promise<Postfi
     meta_directory: paths.config,
     mail_owner: "postfix",
     setgid_group: "postdrop",
-    inet_interfaces: host,
+    // Postfix knows only addresses an interface names; master.cf binds any address of 127.0.0.0/8.
+    inet_interfaces: "127.0.0.1",
     inet_protocols: "ipv4",
     myhostname: "mx.inbox.test",
     mydestination: "",
@@ -80,7 +81,8 @@ export async function startPostfix(options: PostfixOptions = {}): Promise<Postfi
     local_recipient_maps: "",
     biff: "no",
     smtpd_banner: "mx.inbox.test ESMTP",
-    smtpd_relay_restrictions: "permit_mynetworks, reject",
+    // RFC 5321: a receiver takes mail for its own domains only.
+    smtpd_relay_restrictions: "reject_unauth_destination",
     maillog_file: logFile,
     maillog_file_prefixes: base,
     multi_instance_name: `postfix-${randomUUID().slice(0, 8)}`,
@@ -116,7 +118,11 @@ export async function startPostfix(options: PostfixOptions = {}): Promise<Postfi
   }
 
   const program = startProgram(peerProgram("postfix"), ["-c", paths.config, "start-fg"]);
-  await untilListening(program, port, host);
+  await untilListening(program, port, host).catch(async (cause: unknown) => {
+    throw new Error(`Postfix does not start:\n${await readFile(logFile, "utf8").catch(() => "no log")}`, {
+      cause,
+    });
+  });
   const masterPid = Number((await readFile(join(paths.queue, "pid", "master.pid"), "utf8")).trim());
   return {
     port,
@@ -128,7 +134,9 @@ export async function startPostfix(options: PostfixOptions = {}): Promise<Postfi
     async mailbox(address) {
       const folder = join(paths.mail, "all", "new");
       const names = await readdir(folder).catch(() => []);
-      const messages = await Promise.all(names.toSorted((a, b) => a.localeCompare(b)).map((name) => readFile(join(folder, name))));
+      const messages = await Promise.all(
+        names.toSorted((a, b) => a.localeCompare(b)).map((name) => readFile(join(folder, name))),
+      );
       return messages.filter((message) =>
         message.toString("latin1").toLowerCase().includes(`\ndelivered-to: ${address.toLowerCase()}\n`),
       );

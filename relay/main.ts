@@ -1,0 +1,144 @@
+/**
+ * The relay program: wiring only. Order of start: spool, engine, configuration, listeners, status server,
+ * admin socket. Order of stop: not ready, nobody new, what is in flight ends or is given back, spool closed.
+ *
+ *   SIGTERM, SIGINT   stop in order (a second one ends at once)
+ *   SIGHUP            look at the configuration folder now
+ */
+import { Registry } from "prom-client";
+
+import { startAdminServer } from "./admin/server.ts";
+import { bounceOf } from "./bounces.ts";
+import { readBoot } from "./boot.ts";
+import { watchConfig } from "./config/watch.ts";
+import { STATUS_PORT, statusPaths } from "./contract/endpoints.ts";
+import { systemClock as clock } from "./kit/clock.ts";
+import { Lifecycle } from "./kit/lifecycle.ts";
+import { createLog } from "./kit/log.ts";
+import { systemRandom as random } from "./kit/random.ts";
+import { startStatusServer } from "./kit/statusServer.ts";
+import { createUlids } from "./kit/ulid.ts";
+import { createEngine } from "./queue/engine.ts";
+import { noMetrics } from "./queue/enginePorts.ts";
+import { openFileSpool } from "./queue/fileSpool.ts";
+import { RelayService } from "./service.ts";
+import { createSigning } from "./signing.ts";
+import { createDeliverer } from "./smtp/deliver.ts";
+import { createReceiver } from "./smtp/receive.ts";
+import { createMxResolver } from "./smtp/resolveMx.ts";
+
+/** Grace for sessions and transactions; the pod's own grace period is longer. */
+const GRACE_SECONDS = 20;
+
+async function main(): Promise<void> {
+  const boot = readBoot(process.env);
+  let service: RelayService | undefined;
+  const log = createLog({
+    clock,
+    level: boot.logLevel,
+    write: (line) => process.stderr.write(line),
+    // Before the first configuration nothing is said about anyone.
+    privacy: () => service?.config?.config.privacy.addressesInLogs ?? "Omitted",
+  }).with({ pod: boot.podName });
+  const lifecycle = new Lifecycle({ clock, log });
+  const registry = new Registry();
+  const newId = createUlids({ clock, random });
+
+  const spool = await openFileSpool({ directory: boot.spoolDir, clock, log });
+  lifecycle.started({ name: "spool", deadlineSeconds: 10, stop: () => spool.close() });
+  const recovered = await spool.recover();
+  log.info("spool open", { messages: recovered.messages.length, tornBytes: recovered.tornBytes });
+
+  const signing = createSigning({ clock, log, spool });
+  const resolver = createMxResolver({ clock, random, log, servers: [], forbiddenNetworks: [] });
+  const deliverer = createDeliverer({ clock, log });
+  lifecycle.started({ name: "deliverer", deadlineSeconds: 10, stop: () => deliverer.close() });
+  const engine = createEngine({
+    ...{ clock, random, log, spool, deliverer, resolver, newId },
+    sign: (message) => signing.sign(message),
+    composeBounce: (order) => bounceOf(order, spool),
+    readSecret: (file) => readSecret(file),
+    metrics: noMetrics,
+  });
+  lifecycle.started({
+    name: "engine",
+    deadlineSeconds: GRACE_SECONDS + 10,
+    stop: () => engine.stop({ graceSeconds: GRACE_SECONDS }),
+  });
+  engine.start(recovered);
+
+  const receiver = createReceiver({
+    ...{ clock, random, log, spool, newId },
+    bind: boot.bindAddress,
+    portShift: boot.portShift,
+    onAccepted: (message) => engine.enqueue(message),
+  });
+  lifecycle.started({
+    name: "listeners",
+    deadlineSeconds: GRACE_SECONDS + 10,
+    stop: () => receiver.stop({ graceSeconds: GRACE_SECONDS }),
+  });
+
+  const running = new RelayService({
+    ...{ clock, log, spool, engine, receiver, resolver, signing },
+    podName: boot.podName,
+    configOutcome: () => {},
+  });
+  service = running;
+  const watch = watchConfig({
+    ...{ clock, log },
+    dir: boot.configDir,
+    podName: boot.podName,
+    onRead: (read) => running.follow(read),
+  });
+  lifecycle.started({ name: "configuration", deadlineSeconds: 1, stop: () => watch.stop() });
+
+  const status = await startStatusServer({
+    host: boot.bindAddress,
+    port: STATUS_PORT + boot.portShift,
+    alive: () => ({ ok: true }),
+    ready: running.ready,
+    metrics: registry,
+    routes: { [statusPaths.report]: () => running.report() },
+  });
+  lifecycle.started({ name: "status server", deadlineSeconds: 5, stop: () => status.close() });
+  const admin = await startAdminServer({
+    path: boot.adminSocket,
+    log,
+    source: {
+      pod: boot.podName,
+      queue: () => engine.queueListing(),
+      message: (id) => engine.message(id),
+      explain: (id) => engine.explain(id),
+      find: (prefix, most) => engine.find(prefix, most),
+    },
+  });
+  lifecycle.started({ name: "admin socket", deadlineSeconds: 5, stop: () => admin.close() });
+
+  let signals = 0;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      signals += 1;
+      if (signals > 1) process.exit(1);
+      log.info("stopping", { signal });
+      running.stopping();
+      void lifecycle.stop().then(() => {
+        log.info("stopped");
+        process.exit(0);
+      });
+    });
+  }
+  process.on("SIGHUP", () => watch.look());
+
+  async function readSecret(file: string): Promise<string> {
+    const content = running.config?.files.get(file);
+    if (content === undefined)
+      throw new Error(`Cannot read ${file}: the configuration in force has no such file.`);
+    return content.toString("utf8").trimEnd();
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});
