@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 
 import { FakeClock } from "../../test/support/fakeClock.ts";
 import { certificateFiles, receivingConfig } from "../../test/support/receiving.ts";
@@ -24,7 +24,7 @@ async function swap(dir: string, revision: string, text?: string): Promise<void>
   await rename(join(dir, "..data_tmp"), join(dir, "..data"));
 }
 
-interface Watching extends AsyncDisposable {
+interface Watching {
   readonly dir: string;
   readonly clock: FakeClock;
   /** Revisions read, or "refused …", in order. */
@@ -52,6 +52,11 @@ async function watching(
       return onRead(read);
     },
   });
+  onTestFinished(async () => {
+    watch.stop();
+    expect(clock.pending).toBe(0);
+    await rm(dir, { recursive: true, force: true });
+  });
   return {
     dir,
     clock,
@@ -65,16 +70,11 @@ async function watching(
         },
         { timeout: 10_000 },
       ),
-    async [Symbol.asyncDispose]() {
-      watch.stop();
-      expect(clock.pending).toBe(0);
-      await rm(dir, { recursive: true, force: true });
-    },
   };
 }
 
 test("a swap of ..data is told, each content once", async () => {
-  await using watch = await watching((dir) => swap(dir, "1"));
+  const watch = await watching((dir) => swap(dir, "1"));
   await watch.until(1);
 
   await swap(watch.dir, "2");
@@ -87,7 +87,7 @@ test("a swap of ..data is told, each content once", async () => {
 });
 
 test("a file renamed into a plain folder is told, and refused when it is bad", async () => {
-  await using watch = await watching((dir) => writeState(dir, "1"));
+  const watch = await watching((dir) => writeState(dir, "1"));
   await watch.until(1);
 
   await writeState(watch.dir, "", '{"revision": "2"');
@@ -101,7 +101,7 @@ test("a file renamed into a plain folder is told, and refused when it is bad", a
 });
 
 test("writing the same content again is told to nobody", async () => {
-  await using watch = await watching((dir) => swap(dir, "1"));
+  const watch = await watching((dir) => swap(dir, "1"));
   await watch.until(1);
 
   await writeState(join(watch.dir, "..again"), "1");
@@ -115,7 +115,7 @@ test("writing the same content again is told to nobody", async () => {
 });
 
 test("a folder that comes later is found by the slow look, and one that is replaced as well", async () => {
-  await using watch = await watching((dir) => rm(dir, { recursive: true }));
+  const watch = await watching((dir) => rm(dir, { recursive: true }));
   await watch.until(1);
   expect(watch.told).toEqual(["refused null"]);
 
@@ -132,7 +132,7 @@ test("contents are told one after the other: the next waits until the last is de
   const gate = Promise.withResolvers<void>();
   let running = 0;
   let most = 0;
-  await using watch = await watching(
+  const watch = await watching(
     (dir) => swap(dir, "1"),
     async () => {
       most = Math.max(most, ++running);
@@ -153,7 +153,7 @@ test("contents are told one after the other: the next waits until the last is de
 });
 
 test("whoever fails to deal with a content is asked again with the next one", async () => {
-  await using watch = await watching(
+  const watch = await watching(
     (dir) => swap(dir, "1"),
     () => Promise.reject(new Error("the port is in use")),
   );

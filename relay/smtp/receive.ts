@@ -11,9 +11,8 @@ import type { Random } from "../kit/random.ts";
 import type { MessageId, QueuedMessage } from "../message.ts";
 import type { Spool } from "../queue/spool.ts";
 import { createCredentials } from "./credentials.ts";
-import type { ReceiveEvent, SessionHost } from "./receiveHost.ts";
+import type { HostedSession, ReceiveEvent, SessionHost } from "./receiveHost.ts";
 import { checkCertificate, type ListenerFacts, openListener, type OpenListener } from "./receiveListener.ts";
-import type { ReceivingSession } from "./receiveSession.ts";
 import { type Refusal, refusal } from "./refusal.ts";
 import { sendingDomains, type SendingDomains } from "./submission.ts";
 
@@ -75,7 +74,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   const { clock, random, log, spool, bind, portShift, metrics } = options;
   const credentials = createCredentials({ clock, random });
   const open = new Map<string, OpenListener>();
-  const sessions = new Set<ReceivingSession>();
+  const sessions = new Set<HostedSession>();
   const sessionsOf = new Map<string, number>();
   let inForce: InForce | undefined;
   let paused: string | null = null;
@@ -97,7 +96,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       : undefined;
   }
 
-  function admit(session: ReceivingSession): Refusal | undefined {
+  function admit(session: HostedSession): Refusal | undefined {
     const { limits } = current().config;
     const mine = sessionsOf.get(session.remoteAddress) ?? 0;
     const why =
@@ -114,7 +113,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     return undefined;
   }
 
-  function left(session: ReceivingSession): void {
+  function left(session: HostedSession): void {
     if (!sessions.delete(session)) return;
     const others = (sessionsOf.get(session.remoteAddress) ?? 1) - 1;
     if (others > 0) sessionsOf.set(session.remoteAddress, others);

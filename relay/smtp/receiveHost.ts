@@ -8,12 +8,24 @@ import type { Log } from "../kit/log.ts";
 import type { MessageId, QueuedMessage } from "../message.ts";
 import type { Spool } from "../queue/spool.ts";
 import type { Credentials } from "./credentials.ts";
-import type { ReceivingSession } from "./receiveSession.ts";
 import type { Refusal } from "./refusal.ts";
 import type { SendingDomains } from "./submission.ts";
 
 /** Events worth a number; a closed set, for metric labels. */
 export type ReceiveEvent = "session" | "sessionRefused" | "authFailed" | "accepted" | "refused" | "deferred";
+
+/** What the receiver sees of a session. */
+export interface HostedSession {
+  readonly remoteAddress: string;
+  /** Between MAIL and the reply to its content. */
+  readonly isBusy: boolean;
+  /** Ends at once when idle, else after the running transaction. */
+  retire(): void;
+  /** Ends now, but not before a commit that runs has its reply. */
+  expel(): void;
+  /** Ends without a word. */
+  drop(): void;
+}
 
 export interface SessionHost {
   readonly clock: Clock;
@@ -29,8 +41,8 @@ export interface SessionHost {
   /** Why no new transaction is taken now, or undefined. */
   readonly closedReason: () => Refusal | undefined;
   /** Counts a session in; a refusal when there are too many. */
-  readonly admit: (session: ReceivingSession) => Refusal | undefined;
-  readonly left: (session: ReceivingSession) => void;
+  readonly admit: (session: HostedSession) => Refusal | undefined;
+  readonly left: (session: HostedSession) => void;
   readonly accepted: (message: QueuedMessage, client: string) => void;
   readonly refused: (why: Refusal, client: string) => void;
   readonly count: (event: ReceiveEvent) => void;

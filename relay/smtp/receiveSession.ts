@@ -14,7 +14,7 @@ import { SMTPConnection, type SMTPConnectionOptions } from "smtp-server/lib/smtp
 
 import type { Credential } from "../contract/config.ts";
 import type { ContentWriter } from "../queue/spool.ts";
-import type { SessionHost } from "./receiveHost.ts";
+import type { HostedSession, SessionHost } from "./receiveHost.ts";
 import { type CommandFault, LineReader } from "./receiveLines.ts";
 import { type MessageReceiver, type Reception, storeRefusal } from "./receiveMessage.ts";
 import {
@@ -40,7 +40,7 @@ const MOST_FAILED_LOGINS = 5;
 const LONGEST_REPLY_TEXT = 480;
 const enhancedCode = /^[245]\.\d{1,3}\.\d{1,3} /;
 
-export class ReceivingSession extends SMTPConnection {
+export class ReceivingSession extends SMTPConnection implements HostedSession {
   readonly #host: SessionHost;
   readonly #watch: SessionWatch;
   #credential: Credential | undefined;
@@ -59,24 +59,20 @@ export class ReceivingSession extends SMTPConnection {
     this.#watch = new SessionWatch(host.clock, () => this.#timedOut());
   }
 
-  /** Whether a client waits for us or we for the rest of its message. */
   get isBusy(): boolean {
     return this.#transaction !== undefined || this.#receiver !== undefined;
   }
 
-  /** Ends at once when idle, else after the running transaction. */
   retire(): void {
     this.#isRetiring = true;
     if (!this.isBusy) this.#hangUp(this.#host.closedReason() ?? shuttingDown);
   }
 
-  /** Ends now, but not before a commit that runs has its reply. */
   expel(): void {
     this.#isRetiring = true;
     if (this.#receiver?.isEnding !== true) this.#hangUp(shuttingDown);
   }
 
-  /** Ends without a word. */
   drop(): void {
     (this.#topSocket ?? this._socket).destroy();
   }

@@ -1,7 +1,9 @@
 /**
  * A receiving relay in this process: real sockets on loopback, a spool in memory and a clock that the test
- * moves. `await using relay = await startReceiving()` closes it.
+ * moves. It ends with the test that started it.
  */
+import { onTestFinished } from "vitest";
+
 import type { Credential, RelayConfig } from "../../relay/contract/config.ts";
 import { createLog, silentLog } from "../../relay/kit/log.ts";
 import { hashPasswordWith } from "../../relay/kit/passwordHash.ts";
@@ -68,7 +70,7 @@ export function receivingConfig(changes: Partial<RelayConfig> = {}): RelayConfig
   };
 }
 
-export interface Receiving extends AsyncDisposable {
+export interface Receiving {
   readonly clock: FakeClock;
   readonly disk: MemoryDisk;
   readonly spool: Spool;
@@ -114,6 +116,11 @@ export async function startReceiving(
   const apply = (more: Partial<RelayConfig>) =>
     receiver.apply(receivingConfig({ ...changes, ...more }), "mail-0", certificateFiles);
   await apply({});
+  onTestFinished(async () => {
+    const stopped = receiver.stop({ graceSeconds: 0 });
+    await clock.advance(60_000);
+    await stopped;
+  });
 
   async function client({
     listener = "submission",
@@ -145,11 +152,6 @@ export async function startReceiving(
     stored(index = 0) {
       const id = accepted[index]?.id ?? "";
       return disk.contents.get(id)?.toString("latin1") ?? "";
-    },
-    async [Symbol.asyncDispose]() {
-      const stopped = receiver.stop({ graceSeconds: 0 });
-      await clock.advance(60_000);
-      await stopped;
     },
   };
 }

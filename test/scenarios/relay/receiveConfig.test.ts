@@ -19,7 +19,7 @@ if (
 }
 
 test("domains, limits and lifetimes change under an open session, at its next command", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter({ username: "all" });
   await client.say("MAIL FROM:<a@new.example>", "553 5.7.1");
 
@@ -41,7 +41,7 @@ test("domains, limits and lifetimes change under an open session, at its next co
 });
 
 test("a domain held between MAIL and the end of the content is put off", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
   await client.begin("a@example.com", "b@example.org");
 
@@ -52,7 +52,7 @@ test("a domain held between MAIL and the end of the content is put off", async (
 });
 
 test("a session whose credential was removed must log in again, one whose domains changed need not", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const removed = await relay.submitter({ username: "all" });
   const changed = await relay.submitter();
 
@@ -67,7 +67,7 @@ test("a session whose credential was removed must log in again, one whose domain
 });
 
 test("listeners come and go, and sessions of those that went go on", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
   const before = relay.receiver.ports();
 
@@ -82,7 +82,7 @@ test("listeners come and go, and sessions of those that went go on", async () =>
 });
 
 test("trust and names of a listener change while it is open", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.client({ listener: "internal", from: "127.0.0.2" });
   await client.say("EHLO client.example", 250);
   const port = relay.receiver.ports().get("internal");
@@ -99,7 +99,7 @@ test("trust and names of a listener change while it is open", async () => {
 });
 
 test("a new certificate serves new handshakes on both kinds of listener; old sessions keep theirs", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const old = await relay.submitter();
   const renewed = await makeCertificate("renewed.example.com");
 
@@ -123,7 +123,7 @@ test("a new certificate serves new handshakes on both kinds of listener; old ses
 });
 
 test("a certificate that cannot be used changes nothing, and the error says why", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const other = await makeCertificate("other.example.com");
   const client = await relay.submitter();
 
@@ -144,14 +144,8 @@ test("a certificate that cannot be used changes nothing, and the error says why"
 });
 
 test("a port that is taken is named, and everything stays as it was", async () => {
-  await using first = await startReceiving(
-    { listeners: [{ ...submission, port: 2587 }] },
-    { portShift: 20_000 },
-  );
-  await using second = await startReceiving(
-    { listeners: [{ ...submission, port: 2588 }] },
-    { portShift: 20_000 },
-  );
+  const first = await startReceiving({ listeners: [{ ...submission, port: 2587 }] }, { portShift: 20_000 });
+  const second = await startReceiving({ listeners: [{ ...submission, port: 2588 }] }, { portShift: 20_000 });
 
   await expect(
     second.apply({
@@ -171,13 +165,13 @@ test("a port that is taken is named, and everything stays as it was", async () =
 });
 
 test("ports below 1024 are opened a thousand higher", async () => {
-  await using relay = await startReceiving({ listeners: [submission] }, { portShift: 20_000 });
+  const relay = await startReceiving({ listeners: [submission] }, { portShift: 20_000 });
 
   expect(relay.receiver.ports().get("submission")).toBe(21_587);
 });
 
 test("a draining pod greets with 421 and lets nobody begin anew, but running transactions end well", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const idle = await relay.submitter();
   const busy = await relay.submitter();
   await busy.begin("a@example.com", "b@example.org");
@@ -195,7 +189,7 @@ test("a draining pod greets with 421 and lets nobody begin anew, but running tra
 });
 
 test("accepting can be paused for a reason and taken up again", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   relay.receiver.pauseAccepting("the disk has failed");
 
   await expect(relay.client()).rejects.toThrow("421 4.3.2 No new messages now: the disk has failed");
@@ -205,7 +199,7 @@ test("accepting can be paused for a reason and taken up again", async () => {
 });
 
 test("a relay that delivers nothing for a while still takes mail", async () => {
-  await using relay = await startReceiving({ paused: true });
+  const relay = await startReceiving({ paused: true });
   const client = await relay.submitter();
 
   await client.begin("a@example.com", "b@example.org");
@@ -265,7 +259,7 @@ test("a client that ignores every word is dropped at last", async () => {
 
 test("what is logged of a message holds no address in the clear", async () => {
   const lines: string[] = [];
-  await using relay = await startReceiving({}, { logTo: lines });
+  const relay = await startReceiving({}, { logTo: lines });
   const client = await relay.submitter();
   await client.begin("secret.person@example.com", "another.person@example.org");
   await client.say("From: secret.person@example.com\r\n\r\n.", 250);

@@ -93,7 +93,7 @@ const steps: readonly [string, (relay: Receiving) => Promise<SmtpClient>][] = [
 
 test.each(steps)("a client that vanishes %s leaves nothing behind", async (_, reach) => {
   const watched = watchedSpool();
-  await using relay = await startReceiving({}, watched);
+  const relay = await startReceiving({}, watched);
 
   const client = await reach(relay);
   client.vanish();
@@ -106,7 +106,7 @@ test.each(steps)("a client that vanishes %s leaves nothing behind", async (_, re
 });
 
 test("a message whose end was read is kept though its client does not wait for the reply", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
   await client.begin("a@example.com", "b@example.org");
   client.raw(`${minimal}.\r\n`);
@@ -117,7 +117,7 @@ test("a message whose end was read is kept though its client does not wait for t
 });
 
 test("a client that closes its half inside the content has sent no message", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
   await client.begin("a@example.com", "b@example.org");
   client.raw(`${minimal}.`);
@@ -128,7 +128,7 @@ test("a client that closes its half inside the content has sent no message", asy
 });
 
 test("a store that fails at the commit makes the reply fail, and works again later", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.begin("a@example.com", "b@example.org");
@@ -145,7 +145,7 @@ test("a store that fails at the commit makes the reply fail, and works again lat
 });
 
 test("a store that fails in the middle of a large message is answered after its end", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.begin("a@example.com", "b@example.org");
@@ -156,7 +156,7 @@ test("a store that fails in the middle of a large message is answered after its 
 });
 
 test("a full store has its own code, at DATA and then at MAIL", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
   await client.say("MAIL FROM:<a@example.com>", 250);
   await client.say("RCPT TO:<b@example.org>", 250);
@@ -175,7 +175,7 @@ test("a full store has its own code, at DATA and then at MAIL", async () => {
 test("a store that is slow slows the client down and nothing piles up in memory", async () => {
   const gate = Promise.withResolvers<void>();
   let taken = 0;
-  await using relay = await startReceiving(
+  const relay = await startReceiving(
     {
       limits: { messageSizeBytes: 50_000_000, recipientsPerMessage: 5, sessions: 50, sessionsPerClient: 20 },
     },

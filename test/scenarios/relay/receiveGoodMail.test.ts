@@ -6,7 +6,7 @@ import { startReceiving } from "../../support/receiving.ts";
 const minimal = "From: Alice <a@example.com>\r\nTo: b@example.org\r\nSubject: Hi\r\n\r\nHello\r\n";
 
 test("EHLO offers what is there: AUTH only after TLS, STARTTLS only before", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.client();
 
   const before = await client.say("EHLO client.example", 250);
@@ -29,7 +29,7 @@ test("EHLO offers what is there: AUTH only after TLS, STARTTLS only before", asy
 });
 
 test("a message is durable and complete before 250 is said", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.begin("a@example.com", "b@Example.ORG", "c@bücher.example");
@@ -65,7 +65,7 @@ test("a message is durable and complete before 250 is said", async () => {
 });
 
 test("a whole conversation in few packets is understood and answered in order", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   client.raw("MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<c@example.org>\r\nDATA\r\n");
@@ -81,7 +81,7 @@ test("a whole conversation in few packets is understood and answered in order", 
 });
 
 test("parameters of the extensions travel with the message", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.say(
@@ -107,7 +107,7 @@ test("parameters of the extensions travel with the message", async () => {
 });
 
 test("8-bit content is marked even when the client did not say so", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.begin("a@example.com", "b@example.org");
@@ -117,7 +117,7 @@ test("8-bit content is marked even when the client did not say so", async () => 
 });
 
 test("implicit TLS, AUTH LOGIN and a recipient given twice", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const port = relay.receiver.ports().get("submissions") ?? 0;
   expect(port).toBeGreaterThan(0);
   const client = await relay.client({ listener: "submissions", tls: true });
@@ -135,7 +135,7 @@ test("implicit TLS, AUTH LOGIN and a recipient given twice", async () => {
 });
 
 test("a trusted network sends without AUTH where the listener says so, as one of our domains", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.client({ listener: "internal", from: "127.0.0.2" });
 
   await client.say("HELO printer", 250);
@@ -150,7 +150,7 @@ test("a trusted network sends without AUTH where the listener says so, as one of
 });
 
 test("a large message streams through with its dots, and a client that is slow to send loses nothing", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
   const body = `${".".repeat(70)}\r\n.\r\n${"x".repeat(900)}\r\n`.repeat(90);
   const stuffed = body.replaceAll(/^\./gm, "..");

@@ -15,7 +15,7 @@ async function sendsWell(relay: Receiving): Promise<void> {
 }
 
 test("a message too large is refused by its SIZE at MAIL", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.say("MAIL FROM:<a@example.com> SIZE=100000", 250);
@@ -30,7 +30,7 @@ test("a message too large is refused by its SIZE at MAIL", async () => {
 });
 
 test("a message too large by its bytes is refused after its end, with nothing kept", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.begin("a@example.com", "b@example.org");
@@ -45,7 +45,7 @@ test("a message too large by its bytes is refused after its end, with nothing ke
 });
 
 test("a header without bound is refused at its limit", async () => {
-  await using relay = await startReceiving({
+  const relay = await startReceiving({
     limits: { messageSizeBytes: 10_000_000, recipientsPerMessage: 5, sessions: 50, sessionsPerClient: 20 },
   });
   const client = await relay.submitter();
@@ -64,7 +64,7 @@ test.each([
   ["content without its end", `${"y".repeat(98)}\r\n`.repeat(100), "552 5.3.4"],
   ["header lines without end", "X: y\r\n".repeat(1000), "554 5.6.0 The header has too many fields"],
 ])("%s is cut off", async (_, piece, reply) => {
-  await using relay = await startReceiving({
+  const relay = await startReceiving({
     limits: { messageSizeBytes: 50_000, recipientsPerMessage: 5, sessions: 50, sessionsPerClient: 20 },
   });
   const client = await relay.submitter();
@@ -82,7 +82,7 @@ test.each([
 });
 
 test("a command line without end is answered at its limit, before it ends", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.client();
 
   client.raw(`EHLO ${"x".repeat(5000)}`);
@@ -93,7 +93,7 @@ test("a command line without end is answered at its limit, before it ends", asyn
 });
 
 test("a command line too long is refused also when it ends", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   client.raw(`NOOP ${"x".repeat(5000)}\r\n`);
@@ -104,7 +104,7 @@ test("a command line too long is refused also when it ends", async () => {
 });
 
 test("recipients beyond the limit are put off, the ones before are delivered to", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.say("MAIL FROM:<a@example.com>", 250);
@@ -120,7 +120,7 @@ test("recipients beyond the limit are put off, the ones before are delivered to"
 });
 
 test("unknown commands are answered nine times, then the session ends", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   for (let times = 0; times < 9; times++) await client.say("XYZZY", "500 5.5.2");
@@ -131,7 +131,7 @@ test("unknown commands are answered nine times, then the session ends", async ()
 });
 
 test("somebody who never logs in gets twenty commands, sent one by one or all at once", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.client();
   for (let times = 0; times < 20; times++) await client.say("NOOP", 250);
   await client.say("NOOP", "421 4.7.0 Too many commands without authentication");
@@ -147,7 +147,7 @@ test("somebody who never logs in gets twenty commands, sent one by one or all at
 });
 
 test("a dialogue of nothing but mistakes ends", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   for (let times = 0; times < 20; times++) await client.say("DATA", "503 5.5.1");
@@ -159,7 +159,7 @@ test("a dialogue of nothing but mistakes ends", async () => {
 });
 
 test("sessions beyond the limit, and beyond a client's share, hear 421 and find room later", async () => {
-  await using relay = await startReceiving({
+  const relay = await startReceiving({
     limits: { messageSizeBytes: 50_000, recipientsPerMessage: 5, sessions: 3, sessionsPerClient: 2 },
   });
   const one = await relay.client();
@@ -178,7 +178,7 @@ test("sessions beyond the limit, and beyond a client's share, hear 421 and find 
 });
 
 test("who says nothing for five minutes is told so, whether greeted, logged in or inside a message", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const greeted = await relay.client();
   const loggedIn = await relay.submitter();
   const sending = await relay.submitter();
@@ -201,7 +201,7 @@ test("who says nothing for five minutes is told so, whether greeted, logged in o
 });
 
 test("a byte now and then is no progress", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const anonymous = await relay.client();
   const sending = await relay.submitter();
   await sending.begin("a@example.com", "b@example.org");
@@ -220,7 +220,7 @@ test("a byte now and then is no progress", async () => {
 });
 
 test("a TLS handshake that never comes ends with the session's patience", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.client();
   await client.say("EHLO client.example", 250);
   await client.say("STARTTLS", 220);
@@ -231,7 +231,7 @@ test("a TLS handshake that never comes ends with the session's patience", async 
 });
 
 test("nonsense instead of a handshake ends the connection and nothing else", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.client();
   await client.say("EHLO client.example", 250);
   await client.say("STARTTLS", 220);

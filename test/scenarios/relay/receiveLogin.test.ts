@@ -16,7 +16,7 @@ async function secured(relay: Receiving, from?: string): Promise<SmtpClient> {
 const delays = (relay: Receiving) => relay.clock.pending - relay.receiver.counts().sessions;
 
 test("AUTH before TLS is refused and its password not even looked at", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.client();
 
   await client.say("EHLO client.example", 250);
@@ -37,7 +37,7 @@ test.each([
   [`AUTH PLAIN ${Buffer.from("all\0app\0secret").toString("base64")}`, "535 5.7.8"],
   [`AUTH PLAIN ${Buffer.from("\0app\0secret\0more").toString("base64")}`, 501],
 ])("%s is refused with %s", async (line, code) => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await secured(relay);
 
   await client.say(line, code);
@@ -47,7 +47,7 @@ test.each([
 });
 
 test("AUTH can be broken off, and begun again", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await secured(relay);
 
   await client.say("AUTH LOGIN", 334);
@@ -60,7 +60,7 @@ test("AUTH can be broken off, and begun again", async () => {
 });
 
 test("wrong passwords all sound the same, and after five a session ends", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await secured(relay);
 
   const replies = [
@@ -78,7 +78,7 @@ test("wrong passwords all sound the same, and after five a session ends", async 
 });
 
 test("guesses are slowed, then locked out for a while, while another client logs in at once", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const first = await secured(relay);
   for (let guess = 0; guess < 5; guess++) await first.login("app", "wrong", 535);
   await first.expect("421 4.7.0");
@@ -109,7 +109,7 @@ test("guesses are slowed, then locked out for a while, while another client logs
 });
 
 test("a client that goes away while its guess is held back leaves no session behind", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await secured(relay);
   for (let guess = 0; guess < 4; guess++) await client.login("app", "wrong", 535);
   await client.say("RSET", 250);

@@ -28,7 +28,7 @@ const probes: readonly [string, string, string][] = [
 ];
 
 test.each(probes)("without AUTH, %j to %j is refused before and after TLS: %s", async (from, to) => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
 
   for (const listener of ["submission", "internal"]) {
     const client = await greeted(await relay.client({ listener }));
@@ -45,7 +45,7 @@ test.each(probes)("without AUTH, %j to %j is refused before and after TLS: %s", 
 });
 
 test("a trusted network is trusted only on a listener whose AUTH is optional", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
 
   const required = await greeted(await relay.client({ listener: "submission", from: "127.0.0.2" }));
   await required.say("MAIL FROM:<a@example.com>", nobody);
@@ -60,7 +60,7 @@ test("a trusted network is trusted only on a listener whose AUTH is optional", a
 });
 
 test("what a proxy might say of its client is not listened to", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await greeted(await relay.client({ listener: "internal" }));
 
   await client.say("XCLIENT ADDR=127.0.0.2", 500);
@@ -80,7 +80,7 @@ test.each([
   ["a@[127.0.0.1]", "553 5.1.7"],
   ["@example.com:a@example.org", "553 5.1.7 The sender address has a source route"],
 ])("a login for example.com does not send as %j: %s", async (from, reply) => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.say(`MAIL FROM:<${from}>`, reply);
@@ -90,7 +90,7 @@ test.each([
 });
 
 test("a held domain is put off with its reason", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter({ username: "all" });
 
   await client.say(
@@ -109,7 +109,7 @@ test.each([
   ["From: ceo@bank.example\r\n (\r\n <a@example.com>", "554 5.6.0 The From field"],
   ["To: nobody@example.org", "554 5.6.0 The header has no From field"],
 ])("a message that says %j is refused after its end, and the session goes on: %s", async (header, reply) => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.begin("a@example.com", "b@example.org");
@@ -122,7 +122,7 @@ test.each([
 });
 
 test("recipients that nothing can be delivered to are refused, the others taken", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.say("MAIL FROM:<a@example.com>", 250);
@@ -142,7 +142,7 @@ test("recipients that nothing can be delivered to are refused, the others taken"
 });
 
 test("parameters nobody announced and commands out of order have their codes", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.say("RCPT TO:<b@example.org>", "503 5.5.1");

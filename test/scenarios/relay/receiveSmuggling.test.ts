@@ -19,7 +19,7 @@ const ends: readonly [string, string][] = [
 ];
 
 test.each(ends)("%j ends no message, and a message with it is refused for its %s", async (end, fact) => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.begin("a@example.com", "b@example.org");
@@ -38,7 +38,7 @@ test.each(ends)("%j ends no message, and a message with it is refused for its %s
 });
 
 test("the end may come in pieces", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.begin("a@example.com", "b@example.org");
@@ -52,7 +52,7 @@ test("the end may come in pieces", async () => {
 });
 
 test("a line over 998 bytes is refused with its number", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   await client.begin("a@example.com", "b@example.org");
@@ -73,7 +73,7 @@ test.each([
   ["NOOP\r\r\n", "a CR too many"],
   ["NO\0OP\r\n", "a NUL"],
 ])("%j as a command is answered with 500 and the end: %s", async (bytes) => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
 
   client.raw(bytes);
@@ -84,7 +84,7 @@ test.each([
 });
 
 test("commands behind STARTTLS in the clear are thrown away, not run inside TLS", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.client();
   await client.say("EHLO client.example", 250);
 
@@ -103,7 +103,7 @@ test("commands behind STARTTLS in the clear are thrown away, not run inside TLS"
 });
 
 test("a transaction of the clear does not survive STARTTLS", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.client({ listener: "internal", from: "127.0.0.2" });
   await client.say("EHLO client.example", 250);
   await client.say("MAIL FROM:<a@example.com>", 250);
@@ -116,7 +116,7 @@ test("a transaction of the clear does not survive STARTTLS", async () => {
 });
 
 test("content sent before 354 ends the session, and none of it runs as commands", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.submitter();
   await client.say("MAIL FROM:<a@example.com>", 250);
 
@@ -128,7 +128,7 @@ test("content sent before 354 ends the session, and none of it runs as commands"
 });
 
 test("a browser that was sent here is hung up on", async () => {
-  await using relay = await startReceiving();
+  const relay = await startReceiving();
   const client = await relay.client();
 
   client.raw("POST / HTTP/1.1\r\nHost: mail\r\n\r\nMAIL FROM:<a@example.com>\r\n");
