@@ -1,0 +1,237 @@
+/**
+ * The relay's series, each declared once with its meaning. docs/reference/metrics.md is made from them.
+ *
+ * Counters move when something happens; levels (queue, allowances, restraints) are taken from the relay's
+ * own report at each scrape, so that metrics and report cannot disagree.
+ */
+import type { Registry } from "prom-client";
+
+import type { RelayReport } from "./contract/report.ts";
+import { MetricBook, type LabelValues } from "./kit/metrics.ts";
+import type { QueuedMessage } from "./message.ts";
+import { otherProvider, providers } from "./policy/providers.ts";
+import type { ReplyClass } from "./policy/replyRule.ts";
+import type { EngineMetrics } from "./queue/enginePorts.ts";
+import type { ReceiveMetrics } from "./smtp/receive.ts";
+
+export interface RelayMetrics {
+  readonly engine: EngineMetrics;
+  readonly receive: ReceiveMetrics;
+  /** A message became durable and its client heard 250. */
+  accepted(message: QueuedMessage): void;
+  /** A configuration was put in force, or refused and the former one kept. */
+  configuration(result: "applied" | "refused"): void;
+  /** Names what the levels are read from, once it is there. */
+  levels(sources: LevelSources): void;
+  readonly book: MetricBook;
+}
+
+export interface LevelSources {
+  report(): RelayReport;
+  /** Client sessions open now. */
+  sessions(): number;
+}
+
+const source: LabelValues = { of: "names of egress sources, `none` where no source was chosen", atMost: 256 };
+const provider: readonly string[] = [...providers.map(({ name }) => name), otherProvider.name];
+const classes: Readonly<Record<ReplyClass, true>> = {
+  UnknownRecipient: true,
+  BadDomain: true,
+  Inactive: true,
+  MailboxFull: true,
+  TooLarge: true,
+  Greylist: true,
+  RateLimited: true,
+  ReputationBlock: true,
+  DnsblBlock: true,
+  ContentRejected: true,
+  AuthFailed: true,
+  RelayDenied: true,
+  Protocol: true,
+  TooManyRecipients: true,
+  Network: true,
+  Undetermined: true,
+};
+const NONE = "none";
+/** From a session on the same machine to the ten minutes of a final dot. */
+const transactionSeconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600];
+
+export function createRelayMetrics(registry: Registry): RelayMetrics {
+  const book = new MetricBook(registry);
+  let levels: LevelSources | null = null;
+
+  const ready = book.gauge(
+    {
+      name: "smtp_relay_ready",
+      help: "1 when the relay takes submissions.",
+      doc: "0 while it starts, drains, or cannot store.",
+      labels: {},
+    },
+    // The first gauge of the registry is asked first: one scrape, one report, all levels read together.
+    () => collect(),
+  );
+  const sessions = book.counter({
+    name: "smtp_relay_sessions_total",
+    help: "Client sessions, by whether they were let in.",
+    doc: "`refused` grows when `spec.limits.sessions` or a client's share of it is used up.",
+    labels: { result: ["opened", "refused"] },
+  });
+  const openSessions = book.gauge({
+    name: "smtp_relay_open_sessions",
+    help: "Client sessions open now.",
+    doc: "Compare with `spec.limits.sessions`.",
+    labels: {},
+  });
+  const authFailures = book.counter({
+    name: "smtp_relay_auth_failures_total",
+    help: "Failed logins.",
+    doc: "A few are people; a steady rate is somebody who guesses, and is being slowed down and locked out.",
+    labels: {},
+  });
+  const submissions = book.counter({
+    name: "smtp_relay_submissions_total",
+    help: "Messages offered, by the answer they got.",
+    doc: "`accepted`: durable and ours (250). `refused`: 5xx, the client must change something. `deferred`: 4xx, we could not take it now; with a failed spool all are.",
+    labels: { result: ["accepted", "refused", "deferred"] },
+  });
+  const acceptedBytes = book.counter({
+    name: "smtp_relay_accepted_bytes_total",
+    help: "Bytes of accepted messages.",
+    doc: "As stored: header block and body, before signing.",
+    labels: {},
+  });
+  const acceptedRecipients = book.counter({
+    name: "smtp_relay_accepted_recipients_total",
+    help: "Recipients of accepted messages.",
+    doc: "What is accepted and has no outcome yet waits: see `smtp_relay_queue_recipients`.",
+    labels: {},
+  });
+  const outcomes = book.counter({
+    name: "smtp_relay_outcomes_total",
+    help: "What attempts ended in, one count a recipient.",
+    doc: "`delivered`: taken by the peer. `deferred`: tried again later. `bounced`: refused for good. `expired`: waited too long. `class` says what a failure spoke of (`none` when delivered): the rate of `ReputationBlock` and `RateLimited` is the health of a source.",
+    labels: {
+      source,
+      provider,
+      result: ["delivered", "deferred", "bounced", "expired"],
+      class: [NONE, ...Object.keys(classes)],
+    },
+  });
+  const transactions = book.histogram({
+    name: "smtp_relay_transaction_seconds",
+    help: "Time of one transaction, from connecting or MAIL to the last reply.",
+    doc: "Its count is the number of attempts that reached the network. A long tail is a peer that keeps us waiting.",
+    labels: { source, provider },
+    buckets: transactionSeconds,
+  });
+  const configurations = book.counter({
+    name: "smtp_relay_configurations_total",
+    help: "Configurations seen, by whether they were put in force.",
+    doc: "After a `refused` one the former stays in force; the report and the SmtpRelay's condition say why.",
+    labels: { result: ["applied", "refused"] },
+  });
+  const configurationCurrent = book.gauge({
+    name: "smtp_relay_configuration_current",
+    help: "1 when the newest configuration is in force, 0 when it was refused.",
+    doc: "Alert on 0.",
+    labels: {},
+  });
+  const spoolOk = book.gauge({
+    name: "smtp_relay_spool_ok",
+    help: "1 when the spool can store.",
+    doc: "0: clients hear 4xx and nothing new is taken. Alert on it; the report says what fails.",
+    labels: {},
+  });
+  const queueMessages = book.gauge({
+    name: "smtp_relay_queue_messages",
+    help: "Messages with a recipient that waits.",
+    doc: "What `smtp-relay queue` lists by destination.",
+    labels: {},
+  });
+  const queueRecipients = book.gauge({
+    name: "smtp_relay_queue_recipients",
+    help: "Recipients that wait, by provider.",
+    doc: "Growth at one provider alone is that provider's doing, or our reputation there.",
+    labels: { provider },
+  });
+  const queueOldest = book.gauge({
+    name: "smtp_relay_queue_oldest_seconds",
+    help: "Age of the oldest recipient that waits, by provider.",
+    doc: "The better alarm than the number: a long queue that moves is no trouble.",
+    labels: { provider },
+  });
+  const restraints = book.gauge({
+    name: "smtp_relay_restraints",
+    help: "Limits that hold mail back now, by kind.",
+    doc: "`smtp-relay queue` names each with its rule and its end.",
+    labels: { kind: ["Backoff", "Allowance", "Paused", "ConnectionLimit"] },
+  });
+  const allowanceUsed = book.gauge({
+    name: "smtp_relay_allowance_used",
+    help: "Recipients of today (UTC) that a source has spent of its allowance.",
+    doc: "In flight included. `total` is the sum over all providers.",
+    labels: { source, provider: [...provider, "total"] },
+  });
+  const allowanceLimit = book.gauge({
+    name: "smtp_relay_allowance_limit",
+    help: "Today's allowance of a source; absent where there is none.",
+    doc: "Follows the warm-up's rows; at 100 % use what is left waits for tomorrow.",
+    labels: { source, provider: [...provider, "total"] },
+  });
+
+  function collect(): void {
+    if (levels === null) return;
+    openSessions.set({}, levels.sessions());
+    const report = levels.report();
+    ready.set({}, report.ready ? 1 : 0);
+    configurationCurrent.set({}, report.refusal === null ? 1 : 0);
+    spoolOk.set({}, report.spool.state === "Ok" ? 1 : 0);
+    queueMessages.set({}, report.queue.messages);
+    for (const level of [queueRecipients, queueOldest, restraints, allowanceUsed, allowanceLimit])
+      level.clear();
+    for (const { provider: name, recipients, oldestSeconds } of report.queue.providers) {
+      queueRecipients.set({ provider: name }, recipients);
+      queueOldest.set({ provider: name }, oldestSeconds ?? 0);
+    }
+    const kinds = new Map<string, number>();
+    for (const { kind } of report.restraints) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    for (const [kind, count] of kinds) restraints.set({ kind }, count);
+    const today = report.at.slice(0, 10);
+    for (const usage of report.usage) {
+      if (usage.day !== today) continue;
+      const labels = { source: usage.source, provider: usage.provider };
+      allowanceUsed.set(labels, usage.used);
+      if (usage.limit !== null) allowanceLimit.set(labels, usage.limit);
+    }
+  }
+  return {
+    book,
+    engine: {
+      outcome: (labels) =>
+        outcomes.add({ ...labels, source: labels.source || NONE, class: labels.class || NONE }),
+      transaction: (labels, seconds) => transactions.observe(labels, seconds),
+    },
+    receive: {
+      count(event) {
+        switch (event) {
+          case "session":
+            return sessions.add({ result: "opened" });
+          case "sessionRefused":
+            return sessions.add({ result: "refused" });
+          case "authFailed":
+            return authFailures.add({});
+          case "accepted":
+          case "refused":
+          case "deferred":
+            return submissions.add({ result: event });
+        }
+      },
+    },
+    accepted(message) {
+      acceptedBytes.add({}, message.sizeBytes);
+      acceptedRecipients.add({}, message.recipients.length);
+    },
+    configuration: (result) => configurations.add({ result }),
+    levels: (sources) => void (levels = sources),
+  };
+}
