@@ -188,11 +188,7 @@ test("what is no key is named and kept", () => {
         "Secret example-com-dkim: own.pem is no RSA (2048 bits or more) or Ed25519 private key in PEM.",
     },
   ]);
-  expect(Object.keys(plan.objects[0]?.["data"] ?? {})).toEqual([
-    "r2611.pem",
-    "e2611.pem",
-    "own.pem",
-  ]);
+  expect(Object.keys(plan.objects[0]?.["data"] ?? {})).toEqual(["r2611.pem", "e2611.pem", "own.pem"]);
 });
 
 test("keys outlive the domain object unless they shall go with it", () => {
