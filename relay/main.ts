@@ -18,8 +18,8 @@ import { createLog } from "./kit/log.ts";
 import { systemRandom as random } from "./kit/random.ts";
 import { startStatusServer } from "./kit/statusServer.ts";
 import { createUlids } from "./kit/ulid.ts";
+import { createRelayMetrics } from "./metrics.ts";
 import { createEngine } from "./queue/engine.ts";
-import { noMetrics } from "./queue/enginePorts.ts";
 import { openFileSpool } from "./queue/fileSpool.ts";
 import { RelayService } from "./service.ts";
 import { createSigning } from "./signing.ts";
@@ -42,6 +42,7 @@ async function main(): Promise<void> {
   }).with({ pod: boot.podName });
   const lifecycle = new Lifecycle({ clock, log });
   const registry = new Registry();
+  const metrics = createRelayMetrics(registry);
   const newId = createUlids({ clock, random });
 
   const spool = await openFileSpool({ directory: boot.spoolDir, clock, log });
@@ -58,7 +59,7 @@ async function main(): Promise<void> {
     sign: (message) => signing.sign(message),
     composeBounce: (order) => bounceOf(order, spool),
     readSecret: (file) => readSecret(file),
-    metrics: noMetrics,
+    metrics: metrics.engine,
   });
   lifecycle.started({
     name: "engine",
@@ -71,7 +72,11 @@ async function main(): Promise<void> {
     ...{ clock, random, log, spool, newId },
     bind: boot.bindAddress,
     portShift: boot.portShift,
-    onAccepted: (message) => engine.enqueue(message),
+    onAccepted(message) {
+      metrics.accepted(message);
+      engine.enqueue(message);
+    },
+    metrics: metrics.receive,
   });
   lifecycle.started({
     name: "listeners",
@@ -82,9 +87,10 @@ async function main(): Promise<void> {
   const running = new RelayService({
     ...{ clock, log, spool, engine, receiver, resolver, signing },
     podName: boot.podName,
-    configOutcome: () => {},
+    configOutcome: (outcome) => metrics.configuration(outcome),
   });
   service = running;
+  metrics.levels({ report: () => running.report(), sessions: () => receiver.counts().sessions });
   const watch = watchConfig({
     ...{ clock, log },
     dir: boot.configDir,
