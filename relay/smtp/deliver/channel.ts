@@ -10,7 +10,7 @@ import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "n
 
 import type { Clock } from "../../kit/clock.ts";
 import type { Reply, SmtpStage } from "../../message.ts";
-import { type RawReply, ReplyParser, replyOf, replyText } from "./replies.ts";
+import { codeOf, type RawReply, ReplyParser, replyOf, replyText } from "./replies.ts";
 import {
   type BreakKind,
   ENDED_BY_US,
@@ -132,8 +132,8 @@ export class SmtpChannel {
     if (!this.hasReply) await this.#event(false, timeoutMs, `did not answer within ${seconds(timeoutMs)}`);
     const raw = this.#replies.shift();
     if (raw === undefined) throw this.#asError(stage);
-    const reply = replyOf(raw);
-    if (reply.code === 421) {
+    if (codeOf(raw) === 421) {
+      const reply = replyOf(raw);
       this.breakOff("closed", `closed the session: ${replyText(reply)}`);
       throw new SessionBroken(stage, "reply", replyText(reply), reply);
     }

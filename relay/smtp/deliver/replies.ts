@@ -60,20 +60,25 @@ export interface RawReply {
   readonly lines: readonly string[];
 }
 
+/** The code of its last line. */
+export function codeOf(raw: RawReply): number {
+  return Number(raw.lines.at(-1)?.slice(0, 3));
+}
+
 /**
  * The reply in the relay's words. The last line's code counts, as in Postfix, when a peer mixes them
  * (RFC 5321 §4.2.1 forbids it). An enhanced code is taken, and left out of the text, only when its class
  * is the code's (RFC 2034 §4).
  */
 export function replyOf(raw: RawReply): Reply {
-  const code = Number(raw.lines.at(-1)?.slice(0, 3));
-  const status = new RegExp(String.raw`^(${String(code)[0]}\.\d{1,3}\.\d{1,3})(?: +|$)`);
+  const code = codeOf(raw);
+  const ofClass = String(code).slice(0, 1);
   let enhanced: string | null = null;
   const texts = raw.lines.map((line) => {
     const text = line.slice(4);
-    const found = status.exec(text);
-    if (found === null) return text;
-    enhanced ??= found[1] ?? null;
+    const found = /^([245]\.\d{1,3}\.\d{1,3})(?: +|$)/.exec(text);
+    if (found?.[1]?.startsWith(ofClass) !== true) return text;
+    enhanced ??= found[1];
     return text.slice(found[0].length);
   });
   return { code, enhanced, text: clean(texts.join(" ")) };

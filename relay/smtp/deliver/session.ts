@@ -9,7 +9,7 @@ import type { SmtpStage } from "../../message.ts";
 import { SmtpChannel } from "./channel.ts";
 import type { DeliveryJob, DeliveryResult } from "../delivery.ts";
 import { type Extensions, noExtensions, parseExtensions } from "./extensions.ts";
-import { replyOf, replyText } from "./replies.ts";
+import { codeOf, replyText } from "./replies.ts";
 import { type BreakKind, SessionBroken } from "./sessionBroken.ts";
 
 /** How long each step may take, milliseconds. */
@@ -124,7 +124,7 @@ async function greeting(channel: SmtpChannel, timeouts: Timeouts): Promise<void>
 async function hello(channel: SmtpChannel, { job, timeouts }: OpenOptions): Promise<Extensions> {
   channel.send(`EHLO ${job.source.ehloName}\r\n`, 1);
   const raw = await channel.rawReply("ehlo", timeouts.ehloMs);
-  const code = replyOf(raw).code;
+  const code = codeOf(raw);
   if (code >= 200 && code < 300) return parseExtensions(raw);
   channel.send(`HELO ${job.source.ehloName}\r\n`, 1);
   const reply = await channel.reply("ehlo", timeouts.ehloMs);
