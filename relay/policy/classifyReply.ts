@@ -93,6 +93,9 @@ function fateOf(code: number, stage: SmtpStage): "Retry" | "Fail" {
 }
 
 function matches(rule: ReplyRule, reply: Reply, stage: SmtpStage): boolean {
+  // A refusal for policy's sake (X.7.x) never marks the recipient, whatever its words; three codes of
+  // that class are about the mailbox by definition: RFC 5248 X.7.13, RFC 7293 X.7.17 and X.7.18.
+  if (speaksOfRecipient(rule.class) && /^[45]\.7\.(?!(?:13|17|18)$)/.test(reply.enhanced ?? "")) return false;
   return (
     (rule.code?.test(String(reply.code)) ?? true) &&
     (rule.enhanced === undefined || (reply.enhanced !== null && rule.enhanced.test(reply.enhanced))) &&

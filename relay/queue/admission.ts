@@ -51,9 +51,9 @@ export function admitSite(
   });
   const choice = chooseSource(candidates, preferredSource, dayFraction(now), draw);
   const peer = provider.name === "other" ? `site ${site}` : `provider ${provider.name}`;
-  const blocked = (block: Omit<Block, "reportText"> & { readonly reportText?: string }): SiteAdmission => ({
+  const blocked = (block: Omit<Block, "reportText" | "provider"> & Partial<Block>): SiteAdmission => ({
     kind: "blocked",
-    block: { reportText: block.text, ...block },
+    block: { reportText: block.text, provider: provider.name, ...block },
   });
 
   switch (choice.kind) {
@@ -106,6 +106,7 @@ export function admitSite(
       return blocked({
         kind: "Allowance",
         source: choice.name,
+        provider: binding,
         text: `the day's allowance is spent: ${fact}; sending goes on at ${timeOf(choice.until)}`,
         reportText: fact,
         since: meter.exhaustedSince(choice.name, binding, now),

@@ -168,9 +168,7 @@ export class Aftermath {
 
   #background(work: Promise<unknown>): void {
     const tracked: Promise<unknown> = work
-      .catch((error: unknown) =>
-        this.#ports.log.error("a delivery status notification failed", { error }),
-      )
+      .catch((error: unknown) => this.#ports.log.error("a delivery status notification failed", { error }))
       .finally(() => this.#notices.delete(tracked));
     this.#notices.add(tracked);
   }

@@ -6,7 +6,7 @@ import { Readable } from "node:stream";
 
 import type { EgressSource, RelayConfig } from "../contract/config.ts";
 import type { Clock } from "../kit/clock.ts";
-import type { Outcome, QueuedMessage, Recipient } from "../message.ts";
+import type { Outcome, QueuedMessage, Recipient, SmtpStage } from "../message.ts";
 import type { DeliveryJob, DeliveryResult } from "../smtp/delivery.ts";
 import type { EnginePorts } from "./enginePorts.ts";
 import type { SiteQueue } from "./siteQueue.ts";
@@ -44,7 +44,10 @@ export async function attempt(ports: EnginePorts, order: AttemptOrder): Promise<
   try {
     const job = describe(ports, order, signature, auth, watchdog);
     const result = await Promise.race([ports.deliverer.deliver(job), watchdog.abandoned]);
-    return { kind: "done", result: result ?? broken(order, "the transaction did not end when told to") };
+    if (result === null)
+      return { kind: "done", result: broken(order, "the transaction did not end when told to") };
+    // To the deliverer it was us who ended it; to the site's record it is a session that failed.
+    return { kind: "done", result: watchdog.barked() ? { ...result, failedAt: brokeAt(result) } : result };
   } catch (error) {
     // The port says it never rejects; if it does, the mail shall still be tried again.
     ports.log.error("the deliverer failed", { message: order.message.id, error });
@@ -108,6 +111,8 @@ async function* contentOf(
 
 interface Watchdog {
   readonly signal: AbortSignal;
+  /** Whether it ended the transaction for not moving. */
+  readonly barked: () => boolean;
   /** Says that something happened. */
   readonly moved: () => void;
   /** Resolves with null when the deliverer is to be left behind. */
@@ -119,6 +124,7 @@ interface Watchdog {
 function watch(clock: Clock, stop: AbortSignal): Watchdog {
   const controller = new AbortController();
   let lastMoved = clock.now();
+  let barked = false;
   let cancel = () => {};
   let leave: (value: null) => void = () => {};
   const abandoned = new Promise<null>((resolve) => (leave = resolve));
@@ -129,15 +135,18 @@ function watch(clock: Clock, stop: AbortSignal): Watchdog {
     cancel = clock.after(ABANDON_MS, () => leave(null));
   };
   const arm = () => {
-    cancel = clock.after(lastMoved + WATCHDOG_MS - clock.now(), () =>
-      clock.now() - lastMoved >= WATCHDOG_MS ? abort() : arm(),
-    );
+    cancel = clock.after(lastMoved + WATCHDOG_MS - clock.now(), () => {
+      barked = clock.now() - lastMoved >= WATCHDOG_MS;
+      if (barked) abort();
+      else arm();
+    });
   };
   arm();
   if (stop.aborted) abort();
   else stop.addEventListener("abort", abort, { once: true });
   return {
     signal: controller.signal,
+    barked: () => barked,
     moved: () => (lastMoved = clock.now()),
     abandoned,
     stop() {
@@ -145,6 +154,11 @@ function watch(clock: Clock, stop: AbortSignal): Watchdog {
       stop.removeEventListener("abort", abort);
     },
   };
+}
+
+function brokeAt({ failedAt, outcomes }: DeliveryResult): SmtpStage | null {
+  const open = outcomes.find((outcome) => outcome.kind === "unreachable");
+  return failedAt ?? (open?.kind === "unreachable" ? open.stage : null);
 }
 
 function broken({ recipients }: AttemptOrder, reason: string): DeliveryResult {

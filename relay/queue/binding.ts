@@ -104,7 +104,7 @@ function restraintsOf(state: QueueState, parcel: Parcel, now: Instant, cache: Ad
     if (verdict === undefined) {
       verdict = admitSite(
         { ...state, compiled },
-        { ...known, ...whereTo(state, parcel), route },
+        { site: known.site, provider: known.provider, route },
         parcel.preferredSource,
         now,
         0,

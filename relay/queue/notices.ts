@@ -8,6 +8,7 @@ import type { RelayConfig } from "../contract/config.ts";
 import { sleep } from "../kit/clock.ts";
 import type { QueuedMessage, Recipient } from "../message.ts";
 import { settled, type Verdict } from "../policy/decide.ts";
+import { whoHearsOf } from "../policy/dsn.ts";
 import type { ComposedBounce, EnginePorts } from "./enginePorts.ts";
 import { SpoolError } from "./spool.ts";
 
@@ -29,23 +30,11 @@ export function noticeOf(
   dsnTaken: boolean,
   now: number,
 ): Notice | null {
-  // RFC 5321 §4.5.5: what came with the null reverse-path is never answered.
-  if (message.envelope.from === "") return null;
-  const notified: Recipient = { ...recipient, ...settled(verdict, now) };
-  switch (verdict.kind) {
-    case "bounced":
-      // RFC 3461 §4.1: without NOTIFY, failures are reported; with one, only what it names.
-      return recipient.notify === undefined || recipient.notify.includes("FAILURE")
-        ? { recipient: notified, action: "failed" }
-        : null;
-    case "delivered":
-      // RFC 3461 §5.2.3: the peer does not speak DSN, so the success is ours to tell.
-      return recipient.notify?.includes("SUCCESS") === true && !dsnTaken
-        ? { recipient: notified, action: "relayed" }
-        : null;
-    case "retry":
-      return null;
-  }
+  const action = verdict.kind === "bounced" ? "failed" : verdict.kind === "delivered" ? "relayed" : null;
+  // RFC 3461 §5.2.3: where the peer speaks DSN, telling of success is its duty; else it is ours.
+  if (action === null || (action === "relayed" && dsnTaken)) return null;
+  if (whoHearsOf(message.envelope, recipient, action) === null) return null;
+  return { recipient: { ...recipient, ...settled(verdict, now) }, action };
 }
 
 /** Header block as queued, at most 64 KiB of it. Rejects when the spool cannot read it. */

@@ -4,6 +4,7 @@
  */
 import type { RelayReport, Restraint } from "../contract/report.ts";
 import type { Instant } from "../message.ts";
+import { TOTAL } from "../policy/allowance.ts";
 import type { EnginePorts } from "./enginePorts.ts";
 import { isoOf } from "./explain.ts";
 import { secondsSince } from "./listing.ts";
@@ -77,7 +78,7 @@ function restraintsOf(state: QueueState, now: Instant): Restraint[] {
     const since = state.compiled?.sourcePausedSince.get(source.name) ?? now;
     add({
       source: source.name,
-      provider: "any",
+      provider: TOTAL,
       kind: "Paused",
       reason: source.stateReason,
       since: isoOf(since),
@@ -85,13 +86,13 @@ function restraintsOf(state: QueueState, now: Instant): Restraint[] {
     });
   }
   for (const restraint of state.paths.restraints(now)) add(restraint);
-  for (const { block, provider, size } of state.sites.values()) {
+  for (const { block, size } of state.sites.values()) {
     // Backoffs are told by their paths, pauses by their sources.
     if (block === null || size === 0) continue;
     if (block.kind !== "Allowance" && block.kind !== "ConnectionLimit") continue;
     add({
       source: block.source,
-      provider: provider.name,
+      provider: block.provider,
       kind: block.kind,
       reason: block.reportText,
       since: isoOf(block.since),

@@ -17,6 +17,8 @@ export interface Block {
   readonly kind: "Backoff" | "Allowance" | "ConnectionLimit" | "SourcePaused" | "NoSource";
   /** The source that binds, null when there is none. */
   readonly source: string | null;
+  /** Provider it holds, or "total" for every one. */
+  readonly provider: string;
   readonly text: string;
   /** The same without host or site, for reports that may name neither. */
   readonly reportText: string;

@@ -136,7 +136,7 @@ interface Life {
   readonly engine: Engine;
   readonly spool: Spool;
   /** Ends timers and dialogues as the end of a process does. */
-  kill(): void;
+  readonly kill: () => void;
 }
 
 export interface QueueDriverOptions {
@@ -226,7 +226,7 @@ export class QueueDriver {
   }
 
   /** Clock and peers as one process sees them: after `kill` it neither hears nor does anything. */
-  #mortal(): { readonly clock: Clock; readonly deliverer: Deliverer; kill(): void } {
+  #mortal(): { readonly clock: Clock; readonly deliverer: Deliverer; readonly kill: () => void } {
     const timers = new Set<() => void>();
     let alive = true;
     const never = new Promise<never>(() => {});

@@ -140,12 +140,10 @@ export class ScriptedDeliverer implements Deliverer {
     return rule.script;
   }
 
+  /** Ended by our own side, which is no failure of the session: as the real deliverer tells it. */
   #broken(job: DeliveryJob, at: number): DeliveryResult {
-    return this.#result(
-      job,
-      at,
-      job.recipients.map(() => unreachable("content", "aborted")),
-    );
+    const outcomes = job.recipients.map(() => unreachable("content", "aborted"));
+    return { ...this.#result(job, at, outcomes), failedAt: null };
   }
 
   #result(job: DeliveryJob, at: number, outcomes: readonly Outcome[]): DeliveryResult {

@@ -412,6 +412,9 @@ test("an attempt that does not move is ended by the watchdog and tried again", a
     attempts: 1,
     last: { rule: "session/content" },
   });
+  expect(story.engine.report().restraints).toMatchObject([
+    { kind: "Backoff", reason: "no session (rule session/content), recovering with fewer connections" },
+  ]);
 
   await story.clock.advance(10 * minutes);
   expect(story.peers.delivered).toEqual(["one@tarpit.test"]);

@@ -1,5 +1,5 @@
 /** Stops, kill -9 and starts: what is kept, what is given back, and that no cap is ever exceeded. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { aConfig, aSource, days, hours, minutes, QueueDriver, row } from "../../support/queueDriver.ts";
