@@ -17,8 +17,7 @@ import { sameJson, type StatusWrite, type Writer } from "./writer.ts";
 /** How a pass over one object ended. */
 export interface Pass {
   readonly result: ReconcileResult;
-  /** Null: the object is gone. */
-  readonly status: StatusWrite | null;
+  readonly status: StatusWrite;
   /** What kept the pass from carrying out its plan; told after the status is written. */
   readonly failure?: Error;
 }
@@ -34,7 +33,8 @@ export interface ControllerOptions {
   readonly lock: KeyedLock;
   /** What a pass over this object must have for itself, from its gathering to its status. */
   readonly lockNames: (key: ObjectKey) => readonly string[];
-  readonly reconcile: (key: ObjectKey) => Promise<Pass>;
+  /** "gone": there is no such object, or none that can be read. */
+  readonly reconcile: (key: ObjectKey) => Promise<Pass | "gone">;
 }
 
 /** Everything is looked at again after this long even if nothing happened, against what watches missed. */
@@ -74,7 +74,8 @@ export class Controller {
     try {
       const result = await this.#pass(key);
       this.#queue.forget(text);
-      this.#comeBack(text, result);
+      if (result === "gone") this.#queue.drop(text);
+      else this.#comeBack(text, result);
     } catch (error) {
       const delayMs = this.#queue.retry(text);
       const retryInSeconds = Math.round(delayMs / 1000);
@@ -83,7 +84,7 @@ export class Controller {
     }
   }
 
-  async #pass(key: ObjectKey): Promise<ReconcileResult> {
+  async #pass(key: ObjectKey): Promise<ReconcileResult | "gone"> {
     const { lock, lockNames, ownWrites, reconcile, writer } = this.#options;
     for (;;) {
       const names = lockNames(key);
@@ -92,7 +93,8 @@ export class Controller {
         // While we waited, the object may have come to name something else.
         if (!sameJson(lockNames(key), names)) return null;
         const pass = await reconcile(key);
-        if (pass.status !== null) await writer.status(pass.status);
+        if (pass === "gone") return pass;
+        await writer.status(pass.status);
         if (pass.failure !== undefined) throw pass.failure;
         return pass.result;
       });

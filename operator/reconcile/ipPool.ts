@@ -33,23 +33,24 @@ export class PoolReconciler {
     return [ref(key.namespace, key.name)];
   }
 
-  async reconcile(key: ObjectKey): Promise<Pass> {
+  async reconcile(key: ObjectKey): Promise<Pass | "gone"> {
     const { caches, dns, gatherer, writer } = this.#options;
     const pool = caches.pools.cache.get(key)?.value;
-    if (pool === null || pool === undefined) return { result: { kind: "settled" }, status: null };
+    if (pool === null || pool === undefined) return "gone";
     // DNS first: it may be slow, and what the pods say must not grow old meanwhile.
     const isNew = pool.status?.conditions === undefined;
     const answers = isNew ? null : await dns.ask(expectedPoolRecords(pool));
     const gathered = await gatherer.poolWorld(key);
-    if (gathered === null) return { result: { kind: "settled" }, status: null };
+    if (gathered === null) return "gone";
     const world = { ...gathered, dns: answers };
     const plan = planPool(world);
     const failure = await carryOut(plan, writer);
     const object = caches.pools.peek(key);
+    if (object === undefined) return "gone";
     const next = poolStatus(world, plan);
     return {
       result: answers === null ? { kind: "again", afterSeconds: 0 } : poolNextLook(world, plan, next),
-      status: object === undefined ? null : { type: resources.ipPools, object, next },
+      status: { type: resources.ipPools, object, next },
       ...(failure === undefined ? {} : { failure }),
     };
   }

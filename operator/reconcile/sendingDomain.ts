@@ -34,16 +34,17 @@ export class DomainReconciler {
     this.#options = options;
   }
 
-  async reconcile(key: ObjectKey): Promise<Pass> {
+  async reconcile(key: ObjectKey): Promise<Pass | "gone"> {
     const planned = await this.#plan(key);
-    if (planned === null) return { result: { kind: "settled" }, status: null };
+    if (planned === null) return "gone";
     const { world, plan } = planned;
     const failure = await carryOut(plan, this.#options.writer);
     const object = this.#options.caches.domains.peek(key);
+    if (object === undefined) return "gone";
     const next = domainStatus(world, plan);
     return {
       result: world.dns === null ? { kind: "again", afterSeconds: 0 } : domainNextLook(world, plan, next),
-      status: object === undefined ? null : { type: resources.sendingDomains, object, next },
+      status: { type: resources.sendingDomains, object, next },
       ...(failure === undefined ? {} : { failure }),
     };
   }

@@ -44,16 +44,17 @@ export class RelayReconciler {
       : poolsNamed(relay).map((name) => ref(key.namespace, name));
   }
 
-  async reconcile(key: ObjectKey): Promise<Pass> {
+  async reconcile(key: ObjectKey): Promise<Pass | "gone"> {
     const planned = await this.#plan(key);
-    if (planned === null) return { result: { kind: "settled" }, status: null };
+    if (planned === null) return "gone";
     const { world, plan } = planned;
     const failure = await carryOut(plan, this.#options.writer);
     const object = this.#options.caches.relays.peek(key);
+    if (object === undefined) return "gone";
     const next = relayStatus(world, plan);
     return {
       result: relayNextLook(world, plan, next),
-      status: object === undefined ? null : { type: resources.smtpRelays, object, next },
+      status: { type: resources.smtpRelays, object, next },
       ...(failure === undefined ? {} : { failure }),
     };
   }

@@ -126,6 +126,39 @@ test("keys that failed together come back apart", () => {
   expect(Math.max(...delays)).toBeLessThanOrEqual(1200);
 });
 
+test("a key that wakes itself without end is calmed to one pass a second", async () => {
+  const clock = new FakeClock();
+  let passes = 0;
+  const queue: WorkQueue = new WorkQueue({
+    clock,
+    random: seededRandom(1),
+    concurrency: 1,
+    work: async (key) => {
+      passes += 1;
+      queue.add(key);
+    },
+  });
+  queue.start();
+  queue.add("loop");
+  await clock.advance(60_000);
+  await queue.stop();
+
+  expect(passes).toBeGreaterThan(60);
+  expect(passes).toBeLessThan(250);
+});
+
+test("a key whose object is gone is forgotten with all its wishes", async () => {
+  const { clock, queue, begun } = manual();
+  queue.start();
+  queue.addAfter("a", 1000);
+  queue.retry("a");
+  queue.drop("a");
+  await clock.advance(600_000);
+
+  expect(begun).toEqual([]);
+  expect(queue.retry("a")).toBe(1000);
+});
+
 test("no more keys are worked on at a time than asked for", async () => {
   const { clock, queue, begun, finish } = manual(2);
   queue.start();

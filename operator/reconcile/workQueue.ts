@@ -20,6 +20,13 @@ export interface BackoffOptions {
 const clusterBackoff: BackoffOptions = { firstMs: 1000, longestMs: 300_000 };
 /** One pick in this many takes a low key although high ones wait. */
 const LOW_EVERY = 8;
+/**
+ * A key worked on this often within the window is made to wait a second each time: objects whose status
+ * writes wake each other must not keep a core busy, whatever defect made them do so.
+ */
+const BURST = 20;
+const BURST_WINDOW_MS = 10_000;
+const CALMED_MS = 1000;
 
 export interface WorkQueueOptions {
   readonly clock: Clock;
@@ -39,6 +46,7 @@ export class WorkQueue {
   readonly #again = new Map<string, Priority>();
   readonly #delayed = new Map<string, { readonly at: number; readonly cancel: () => void }>();
   readonly #failures = new Map<string, number>();
+  readonly #bursts = new Map<string, { readonly since: number; count: number }>();
   #picks = 0;
   #started = false;
   #stopped = false;
@@ -58,6 +66,11 @@ export class WorkQueue {
       if (priority === "high" || !this.#again.has(key)) this.#again.set(key, priority);
       return;
     }
+    if (this.#isHot(key)) return this.addAfter(key, CALMED_MS);
+    this.#put(key, priority);
+  }
+
+  #put(key: string, priority: Priority): void {
     if (priority === "high") this.#ready.low.delete(key);
     if (this.#ready.high.has(key)) return;
     this.#ready[priority].add(key);
@@ -75,7 +88,8 @@ export class WorkQueue {
     }
     const cancel = this.#options.clock.after(delayMs, () => {
       this.#delayed.delete(key);
-      this.add(key, "low");
+      if (this.#running.has(key)) this.add(key, "low");
+      else this.#put(key, "low");
     });
     this.#delayed.set(key, { at, cancel });
   }
@@ -97,6 +111,14 @@ export class WorkQueue {
     this.#failures.delete(key);
   }
 
+  /** Nothing more is known of the key: its object is gone. */
+  drop(key: string): void {
+    this.#failures.delete(key);
+    this.#bursts.delete(key);
+    this.#delayed.get(key)?.cancel();
+    this.#delayed.delete(key);
+  }
+
   /** Begins to hand out keys; before, they gather. */
   start(): void {
     this.#started = true;
@@ -111,6 +133,21 @@ export class WorkQueue {
     this.#ready.high.clear();
     this.#ready.low.clear();
     await Promise.all(this.#running.values());
+  }
+
+  #isHot(key: string): boolean {
+    const burst = this.#bursts.get(key);
+    if (burst === undefined || burst.count < BURST) return false;
+    if (this.#options.clock.now() - burst.since < BURST_WINDOW_MS) return true;
+    this.#bursts.delete(key);
+    return false;
+  }
+
+  #countBurst(key: string): void {
+    const now = this.#options.clock.now();
+    const burst = this.#bursts.get(key);
+    if (burst !== undefined && now - burst.since < BURST_WINDOW_MS) burst.count += 1;
+    else this.#bursts.set(key, { since: now, count: 1 });
   }
 
   #fill(): void {
@@ -136,6 +173,7 @@ export class WorkQueue {
   async #run(key: string): Promise<void> {
     this.#delayed.get(key)?.cancel();
     this.#delayed.delete(key);
+    this.#countBurst(key);
     // Also keeps `work` out of the caller's stack: add() returns before anything happens.
     await Promise.resolve();
     try {

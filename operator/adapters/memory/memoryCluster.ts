@@ -255,6 +255,7 @@ class Cluster implements MemoryCluster {
       object.metadata.uid = this.#newUid();
       object.metadata.creationTimestamp = this.#now();
       if (type.countsGeneration) object.metadata.generation = 1;
+      type.defaults?.(object);
     } else {
       for (const field of serverMetadata) setOrDelete(object.metadata, field, old.metadata[field]);
       if (type.countsGeneration && !sameSpec(type, object, old)) {

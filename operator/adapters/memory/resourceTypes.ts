@@ -8,7 +8,7 @@ import { API_VERSION, type KindName, kinds } from "../../../crds/group.ts";
 import { ipPoolSpec, ipPoolStatus } from "../../../crds/ipPool.ts";
 import { sendingDomainSpec, sendingDomainStatus } from "../../../crds/sendingDomain.ts";
 import { smtpRelaySpec, smtpRelayStatus } from "../../../crds/smtpRelay.ts";
-import type { ResourceType } from "../kubeClient.ts";
+import type { KubeObject, ResourceType } from "../kubeClient.ts";
 import type { JsonObject } from "./fieldSet.ts";
 import { builtInListTypes, type ListTypes, listTypesOfSchema, metadataListTypes } from "./listTypes.ts";
 
@@ -20,6 +20,8 @@ export interface ServedType extends ResourceType {
   readonly listTypes: ListTypes;
   /** Names are labels (RFC 1035, RFC 1123) or subdomains. */
   readonly names: "subdomain" | "label1035";
+  /** Fills in what the API server does when the object is made. */
+  readonly defaults?: (object: KubeObject) => void;
   /** Says what about the change is forbidden; null when it is allowed. */
   readonly forbidsChange?: (object: JsonObject, old: JsonObject) => string | null;
 }
@@ -88,6 +90,7 @@ export function defaultTypes(): ServedType[] {
     custom("SendingDomain", sendingDomainSpec, sendingDomainStatus),
     custom("IpPool", ipPoolSpec, ipPoolStatus),
     builtIn("v1", "Secret", "secrets", {
+      defaults: (object) => void (object["type"] ??= "Opaque"),
       forbidsChange: (object, old) =>
         object["type"] === old["type"] ? null : "type: Invalid value: field is immutable",
     }),

@@ -124,6 +124,15 @@ export function applySuite(kit: KubeKit): void {
     expect(await client().get(secrets, key(object))).toBeNull();
   });
 
+  test("a Secret made without a type is Opaque, for good", async () => {
+    const object = newName();
+    const made = await client().apply(secret(object, { data: { a: "MQ==" } }), first);
+    expect(made["type"]).toBe("Opaque");
+
+    const changed = await refusal(client().apply(secret(object, { type: "example.com/other" }), first));
+    expect(changed.reason).toBe("Invalid");
+  });
+
   test("answers NotFound for a kind it does not serve", async () => {
     const unknown = { apiVersion: "nowhere.example.com/v1", kind: "Thing", plural: "things" };
 
