@@ -108,7 +108,8 @@ export function passwordNeeds(credentials: readonly ReadCredential[]): readonly 
     .map((one) => ({ kind: "password", secretName: one.secretName, credential: one.spec.name }));
 }
 
-export function passwordPairs(world: RelayWorld): readonly PasswordToHash[] {
+/** The passwords `planRelay` will ask to have hashed, each with the hash in force. */
+export function passwordsToHash(world: RelayWorld): readonly PasswordToHash[] {
   return readCredentials(world).flatMap(({ spec, password }) =>
     password === null
       ? []

@@ -6,10 +6,11 @@
  *   `publishedConfig` and reports freshly: a ledger or a configuration older than one's own last write
  *   could grant what was just given away. Reports are asked for after `publishedConfig` was read.
  * - IpPool.status is written before a relay is planned from it.
- * - `PoolWorld.relays` holds the relays that name the pool and those whose pods stand in its ledger
- *   (`relaysInLedger`), so that a relay that changed pools can be seen to let go.
+ * - `PoolWorld.relays` holds the relays that name the pool and those whose pods stand in its ledger, so
+ *   that a relay that changed pools can be seen to let go.
  */
-export { passwordsToHash, type PasswordToHash } from "./passwords.ts";
+export { passwordsToHash } from "./credentials.ts";
+export type { PasswordToHash } from "./passwords.ts";
 export { planRelay } from "./relay.ts";
 export { expectedDomainRecords, planDomain } from "./domain.ts";
 export { expectedPoolRecords, planPool } from "./pool.ts";

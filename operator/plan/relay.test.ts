@@ -14,7 +14,7 @@ import {
 import { makeCertificate } from "../../test/support/certificate.ts";
 import { ed25519Pem, rsaPem } from "../../test/support/dkimKeys.ts";
 import type { RelayPlan, RelayWorld } from "../world.ts";
-import { passwordsToHash } from "./passwords.ts";
+import { passwordsToHash } from "./credentials.ts";
 import { planRelay } from "./relay.ts";
 import type { PlanTools } from "./tools.ts";
 

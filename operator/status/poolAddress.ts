@@ -186,7 +186,8 @@ function sharesOf(
   ramp: Ramp,
   previous: readonly Share[],
 ): readonly Share[] {
-  const holdings = podHoldings(world, spec.name, wanted, dayCaps(warmup, ramp));
+  const caps = dayCaps(warmup, ramp);
+  const holdings = podHoldings(world, { address: spec.name, wanted, caps, ledger: previous });
   return withUse(world, spec.name, nextShares(previous, holdings, world.now));
 }
 

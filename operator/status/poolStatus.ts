@@ -112,7 +112,7 @@ function removedAddresses(
     const isNew = address.state !== "Paused" || !saysRemoved(next, address.name);
     if (isNew) next = withDecisions(next, address.name, [{ decision: "Paused", reason: REMOVED }], now);
     const caps = address.warmup === undefined || ramp === null ? [] : dayCaps(address.warmup, ramp);
-    const holdings = podHoldings(world, address.name, new Map(), caps);
+    const holdings = podHoldings(world, { address: address.name, wanted: new Map(), caps, ledger: former });
     const shares = withUse(world, address.name, nextShares(former, holdings, now));
     const removedOn = next.find((entry) => entry.address === address.name)?.at;
     const remembered =

@@ -3,7 +3,7 @@ import type { Reason } from "../../crds/conditions.ts";
 import { replicasOf } from "../plan/replicas.ts";
 import type { PodView, RelayPlan, RelayWorld } from "../world.ts";
 import type { Aggregate } from "./aggregateReports.ts";
-import { ageText, plural } from "./figures.ts";
+import { ageText, countText, plural } from "./figures.ts";
 import type { RelayFigures } from "./relayFigures.ts";
 import { type Finding, listOf, sentences } from "./setCondition.ts";
 
@@ -59,7 +59,9 @@ function summary({ world, figures }: RelayView, up: number): string {
   const queued = figures.queue?.messages ?? 0;
   const oldest = figures.queue?.oldestSeconds;
   const age = queued === 0 || oldest === undefined ? "" : `, oldest ${ageText(oldest)}`;
-  return `${up} of ${plural(replicas, "replica")} ${paused ? "take mail, delivery is paused" : "send"}; ${queued.toLocaleString("en")} queued${age}.`;
+  const one = replicas === 1;
+  const verb = paused ? `${one ? "takes" : "take"} mail, delivery is paused` : one ? "sends" : "send";
+  return `${up} of ${plural(replicas, "replica")} ${verb}; ${countText(queued)} queued${age}.`;
 }
 
 function waitingPods(view: RelayView, up: number): string {

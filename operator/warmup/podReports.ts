@@ -2,12 +2,13 @@
  * What the pods of the world say about one address: holdings for the ledger, use by day, results by
  * provider. The only place that knows how reports name a source.
  */
+import type { SmtpRelay } from "../../crds/kinds.ts";
 import type { PodView, PoolWorld } from "../world.ts";
 import type { Counter, RelayReport } from "../../relay/contract/report.ts";
-import { podKey, sourceName } from "../plan/names.ts";
+import { podKey, podOrdinal, relayNames, sourceName } from "../plan/names.ts";
 import { utcDay } from "./days.ts";
 import { capOn, type DayCap, permilleOf, permilleOfRows } from "./rows.ts";
-import type { PodHolding } from "./shares.ts";
+import type { PodHolding, Share } from "./shares.ts";
 
 type RelayView = PoolWorld["relays"][number];
 
@@ -33,12 +34,21 @@ export function reportsByPod(world: PoolWorld): ReadonlyMap<string, RelayReport>
   return reports;
 }
 
-/** One holding for every pod that exists, is wanted, or stands in a published configuration. */
+export interface HoldingsOf {
+  readonly address: string;
+  /** Part each pod should have. */
+  readonly wanted: ReadonlyMap<string, number>;
+  readonly caps: readonly DayCap[];
+  readonly ledger: readonly Share[];
+}
+
+/**
+ * One holding for every pod that exists, is wanted, stands in a published configuration, or stands in the
+ * ledger and belongs to a relay in view. A pod of the ledger without one has lost its relay.
+ */
 export function podHoldings(
   world: PoolWorld,
-  address: string,
-  wanted: ReadonlyMap<string, number>,
-  caps: readonly DayCap[],
+  { address, wanted, caps, ledger }: HoldingsOf,
 ): readonly PodHolding[] {
   const today = utcDay(world.now);
   const source = sourceName(world.pool.metadata.name, address);
@@ -47,6 +57,7 @@ export function podHoldings(
   for (const [pod, part] of wanted) holdings.set(pod, { ...nobody, pod, wanted: part });
   const update = (pod: string, known: Partial<PodHolding>) =>
     holdings.set(pod, { ...nobody, pod, wanted: 0, ...holdings.get(pod), ...known });
+  for (const { pod } of ledger) if (world.relays.some(({ relay }) => isPodOf(relay, pod))) update(pod, {});
   for (const { relay, publishedConfig } of world.relays) {
     for (const pod of publishedConfig?.pods ?? []) {
       const rows = pod.sources.find(({ name }) => name === source)?.allowance;
@@ -66,6 +77,11 @@ export function podHoldings(
     });
   }
   return [...holdings.values()];
+}
+
+function isPodOf({ metadata }: SmtpRelay, key: string): boolean {
+  const [namespace, name = ""] = key.split("/");
+  return namespace === metadata.namespace && podOrdinal(relayNames(metadata.name).statefulSet, name) !== null;
 }
 
 /** Null when the report is of a day before today: it knows nothing of today's use. */

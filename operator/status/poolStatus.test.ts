@@ -1,0 +1,202 @@
+import { expect, test } from "vitest";
+
+import { ipPoolStatus, type IpPoolStatus } from "../../crds/ipPool.ts";
+import { anEnvironment, aPod, aPool, aRelay, NOON } from "../../test/support/builders.ts";
+import { expectedPoolRecords, planPool } from "../plan/pool.ts";
+import { type DnsAnswer, dnsQuestion, type PoolWorld } from "../world.ts";
+import { poolNextLook } from "./nextLook.ts";
+import { poolStatus } from "./poolStatus.ts";
+
+function world(overrides: Partial<PoolWorld> = {}, dns: Readonly<Record<string, DnsAnswer>> = {}): PoolWorld {
+  const pool = overrides.pool ?? aPool();
+  return {
+    now: NOON,
+    environment: anEnvironment(),
+    pool,
+    allPools: [pool],
+    relays: [],
+    dns: new Map(
+      expectedPoolRecords(pool).map((record): [string, DnsAnswer] => [
+        dnsQuestion(record),
+        dns[record.name] ?? { kind: "records", values: [record.value] },
+      ]),
+    ),
+    ...overrides,
+  };
+}
+
+function look(of: PoolWorld) {
+  const status: IpPoolStatus = ipPoolStatus.parse(poolStatus(of, planPool(of)));
+  const said = (type: string) => {
+    const found = status.conditions?.find((condition) => condition.type === type);
+    return `${found?.status} ${found?.reason}: ${found?.message}`;
+  };
+  return { status, said };
+}
+
+const states = (status: IpPoolStatus) => status.addresses?.map(({ name, state }) => `${name} ${state}`);
+const wrong: Readonly<Record<string, DnsAnswer>> = {
+  "10.2.0.192.in-addr.arpa": { kind: "records", values: ["host10.isp.example"] },
+};
+
+test("an address that fails its check is blocked, with what is seen beside what is expected", () => {
+  const { said, status } = look(world({}, wrong));
+
+  expect(states(status)).toEqual(["a Blocked", "b Warming"]);
+  expect(status.ready).toBe("1/2");
+  expect(said("AddressesVerified")).toBe(
+    "False ReverseDnsFailed: a: PTR 10.2.0.192.in-addr.arpa is host10.isp.example; expected a.mail.example.com.",
+  );
+  expect(said("Ready")).toContain("True ReverseDnsFailed: 1 of 2 addresses may send. a: PTR");
+  expect(said("Stalled")).toContain("False");
+});
+
+test("when no address passes, the pool waits for a person", () => {
+  const none: DnsAnswer = { kind: "none" };
+  const { said } = look(world({}, { "a.mail.example.com": none, "b.mail.example.com": none }));
+
+  expect(said("Ready")).toBe(
+    "False ReverseDnsFailed: 0 of 2 addresses may send. a: A a.mail.example.com does not exist; expected 192.0.2.10, b: A b.mail.example.com does not exist; expected 192.0.2.11.",
+  );
+  expect(said("Stalled")).toContain("True ReverseDnsFailed");
+});
+
+test("with Warn a failed check is told and the address sends; with Off nothing is asked", () => {
+  const warn = aPool({ spec: { checks: { forwardConfirmedReverseDns: "Warn" } } });
+  const off = aPool({ spec: { checks: { forwardConfirmedReverseDns: "Off" } } });
+
+  expect(states(look(world({ pool: warn }, wrong)).status)).toEqual(["a Warming", "b Warming"]);
+  expect(look(world({ pool: warn }, wrong)).said("AddressesVerified")).toContain("False ReverseDnsFailed");
+  expect(expectedPoolRecords(off)).toEqual([]);
+  expect(look(world({ pool: off })).said("AddressesVerified")).toBe(
+    "Unknown ChecksOff: spec.checks asks for no proof.",
+  );
+});
+
+test("an address is blocked until it was proven, and stays proven when DNS falls silent", () => {
+  const failed: DnsAnswer = { kind: "failed", reason: "timeout" };
+  const silence = { "a.mail.example.com": failed, "10.2.0.192.in-addr.arpa": failed };
+  expect(states(look(world({}, silence)).status)).toEqual(["a Blocked", "b Warming"]);
+
+  const proven = { ...aPool(), status: look(world()).status };
+  const { said, status } = look(world({ pool: proven }, silence));
+  expect(states(status)).toEqual(["a Warming", "b Warming"]);
+  expect(said("AddressesVerified")).toBe(
+    "Unknown DnsUnreachable: No answer for A a.mail.example.com, PTR 10.2.0.192.in-addr.arpa.",
+  );
+  expect(said("Ready")).toContain("True DnsUnreachable: 2 of 2 addresses may send.");
+});
+
+test("an address that an older pool holds is blocked here and named; the older pool notices nothing", () => {
+  const older = aPool({
+    metadata: { name: "first", creationTimestamp: "2026-01-01T00:00:00Z" },
+    spec: { addresses: [{ name: "x", ip: "192.0.2.10", ehloName: "a.mail.example.com" }] },
+  });
+  const mine = aPool();
+  const { said, status } = look(world({ pool: mine, allPools: [mine, older] }));
+  const text =
+    "Address a (192.0.2.10) belongs to IpPool default/first, which is older; remove it from one of the two.";
+
+  expect(states(status)).toEqual(["a Blocked", "b Warming"]);
+  expect(said("Stalled")).toBe(`True AddressClaimed: ${text}`);
+  expect(said("Ready")).toBe(`True AddressClaimed: 1 of 2 addresses may send. ${text}`);
+  expect(look(world({ pool: older, allPools: [mine, older] })).said("Ready")).toContain("True Warming");
+});
+
+test("a warm pool says so, and a paused one too", () => {
+  const warm = look(world({ pool: aPool({ spec: { warmup: { ramp: "Off" } } }) }));
+  expect(warm.status).toMatchObject({ ready: "2/2", warming: "warm" });
+  expect(warm.status.today).toBeUndefined();
+  expect(warm.said("WarmingUp")).toBe("False Warm: No address is limited by a ramp.");
+
+  const addresses = [
+    { name: "a", ip: "192.0.2.10", ehloName: "a.mail.example.com", state: "Paused" as const },
+  ];
+  expect(look(world({ pool: aPool({ spec: { addresses } }) })).said("Ready")).toBe(
+    "False AllPaused: Every address is paused in spec.addresses.",
+  );
+});
+
+test("a warm address stays warm when its manifest is applied again", () => {
+  const warm = { name: "a", ip: "192.0.2.10", state: "Warm" as const, checks: [] };
+  const pool = aPool({ status: { addresses: [warm] } });
+
+  expect(states(look(world({ pool })).status)).toEqual(["a Warm", "b Warming"]);
+});
+
+test("another address under a known name starts its own ramp", () => {
+  const before = look(world()).status;
+  const [a, b] = before.addresses ?? [];
+  if (a?.warmup === undefined || b === undefined) throw new Error("two addresses are on a ramp");
+  const far = { ...a, ip: "192.0.2.99", warmup: { ...a.warmup, stage: 9, dayLimit: 50_000 } };
+  const pool = aPool({ status: { ...before, addresses: [far, b] } });
+
+  expect(look(world({ pool })).status.addresses?.[0]?.warmup).toMatchObject({ stage: 1, dayLimit: 200 });
+});
+
+test("reputation is rated over a week and rounded", () => {
+  const counters = [
+    {
+      source: "default/a",
+      provider: "google",
+      day: "2026-11-17",
+      delivered: 104_349,
+      deferred: 10,
+      bounced: 630,
+      blocked: 100,
+    },
+    {
+      source: "default/a",
+      provider: "google",
+      day: "2026-11-16",
+      delivered: 0,
+      deferred: 0,
+      bounced: 0,
+      blocked: 50_000,
+    },
+    {
+      source: "other/a",
+      provider: "google",
+      day: "2026-11-23",
+      delivered: 0,
+      deferred: 0,
+      bounced: 0,
+      blocked: 50_000,
+    },
+  ];
+  const relays = [{ relay: aRelay(), pods: [aPod("mail-0", { counters })], publishedConfig: null }];
+  const { status } = look(world({ relays }));
+
+  expect(status.addresses?.map(({ reputation }) => reputation)).toEqual([
+    { rating: "Good", delivered7d: 104_000, bouncedPermille: 6, blockedPermille: 1 },
+    { rating: "Unknown", delivered7d: 0, bouncedPermille: 0, blockedPermille: 0 },
+  ]);
+  expect(status.reputation).toBe("Good");
+});
+
+test("holding on is one line of history that moves, advancing another", () => {
+  let pool = aPool({
+    spec: { addresses: [{ name: "a", ip: "192.0.2.10", ehloName: "a.mail.example.com" }] },
+  });
+  for (let day = 0; day < 5; day++)
+    pool = { ...pool, status: look(world({ pool, now: NOON + day * 86_400_000 })).status };
+
+  expect(pool.status?.history?.map(({ at, decision, reason }) => `${at} ${decision}: ${reason}`)).toEqual([
+    "2026-11-27T12:00:00Z Held: 0 % of stage 1 used (0 of 200); 90 % needed.",
+    "2026-11-23T12:00:00Z Started: Standard ramp: 200 recipients on the first day.",
+  ]);
+});
+
+test("the next look is in time for the last hour of the day, for midnight, and for reports", () => {
+  const at = (time: string, withPods = false) => {
+    const pool = { ...aPool(), status: look(world()).status };
+    const relays = withPods ? [{ relay: aRelay(), pods: [aPod("mail-0")], publishedConfig: null }] : [];
+    const of = world({ pool, relays, now: Date.parse(`2026-11-23T${time}Z`) });
+    return poolNextLook(of, planPool(of), poolStatus(of, planPool(of))).kind === "again"
+      ? (poolNextLook(of, planPool(of), poolStatus(of, planPool(of))) as { afterSeconds: number })
+          .afterSeconds
+      : null;
+  };
+
+  expect([at("12:00:00"), at("22:55:00"), at("23:59:50"), at("12:00:00", true)]).toEqual([600, 300, 10, 2]);
+});
