@@ -133,6 +133,7 @@ export class Aftermath {
   }
 
   async #fail(entry: Entry, group: Group, notices: readonly Notice[], now: Instant): Promise<void> {
+    group.parcel.note = "refused or expired; the notice to its sender is being stored";
     const header = (await this.#header(entry.message)) ?? Buffer.alloc(0);
     const outcome = await this.#notify(entry.message, header, notices);
     // Stopped: the recipients come back with the next life, which will bounce and notify them.

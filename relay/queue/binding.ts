@@ -45,7 +45,12 @@ export function bind(
   if (place.kind === "recording") {
     return only(
       failure === null
-        ? { kind: "InFlight", text: "its outcome is being recorded", since: place.since, until: null }
+        ? {
+            kind: "InFlight",
+            text: parcel.note ?? "its outcome is being recorded",
+            since: place.since,
+            until: null,
+          }
         : {
             kind: "SpoolFailed",
             text: `its outcome cannot be recorded: ${failure.reason}`,

@@ -26,6 +26,7 @@ import { Scheduler } from "./scheduler.ts";
 import type { RecoveredSpool } from "./spool.ts";
 import { SpoolGate } from "./spoolGate.ts";
 import { Statistics } from "./statistics.ts";
+import { within } from "./within.ts";
 
 export interface Engine {
   /** Takes over what a former life left, once. Nothing is delivered before `apply` was called too. */
@@ -48,6 +49,9 @@ export interface Engine {
   /** Ids of queued messages that begin with `prefix`, oldest first, at most `most`. */
   find(prefix: string, most: number): readonly MessageId[];
 }
+
+/** A stop waits this long for notices that are being stored. */
+const NOTICES_MS = 5000;
 
 export function createEngine(ports: EnginePorts, limits: Partial<EngineLimits> = {}): Engine {
   return new QueueEngine(ports, { ...defaultLimits, ...limits });
@@ -237,8 +241,11 @@ class QueueEngine implements Engine {
     this.#cancelTimer = null;
     this.#scheduler.close();
     await this.#flights.end(graceSeconds);
+    // Notices being stored are recorded as well, or the next life would send them again.
+    const notices = this.#aftermath.close();
+    if (this.#state.gate.failure === null) await within(this.#ports.clock, notices, NOTICES_MS);
     this.#state.gate.close();
-    await this.#aftermath.close();
+    await notices;
     await this.#state.statistics.flush();
     try {
       await this.#state.meter.close();

@@ -2,7 +2,6 @@
  * Transactions under way: from the start that the dispatcher admitted to verdicts that are recorded.
  * Holds the global bound on what can double after a crash, and breaks off what a stop cannot wait for.
  */
-import { sleep } from "../kit/clock.ts";
 import type { Instant, Outcome } from "../message.ts";
 import { decide, findings, type Verdict } from "../policy/decide.ts";
 import { otherProvider } from "../policy/providers.ts";
@@ -15,6 +14,7 @@ import type { EnginePorts } from "./enginePorts.ts";
 import type { Entry, Parcel } from "./parcel.ts";
 import type { QueueState } from "./queueState.ts";
 import type { SiteQueue } from "./siteQueue.ts";
+import { within } from "./within.ts";
 
 export interface FlightEvents {
   /** The connection is free. */
@@ -79,18 +79,12 @@ export class Flights {
     const landed = async () => {
       while (this.#flying.size > 0) await Promise.allSettled(this.#flying);
     };
-    await this.#within(landed(), graceSeconds * 1000);
+    await within(this.#ports.clock, landed(), graceSeconds * 1000);
     this.#stop.abort();
-    await this.#within(landed(), BREAK_OFF_MS);
+    await within(this.#ports.clock, landed(), BREAK_OFF_MS);
     if (this.#flying.size > 0) {
       this.#ports.log.warn("stopped with outcomes not recorded", { transactions: this.#flying.size });
     }
-  }
-
-  async #within(work: Promise<void>, ms: number): Promise<void> {
-    const over = new AbortController();
-    await Promise.race([work, sleep(this.#ports.clock, ms, over.signal)]);
-    over.abort();
   }
 
   #track(work: Promise<void>): void {

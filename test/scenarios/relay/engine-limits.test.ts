@@ -35,6 +35,18 @@ test("a day's allowance is spent to the last recipient, and the rest goes after 
   expect(story.used()).toMatchObject({ "a total 2026-11-24": 15 });
 });
 
+test("waiting costs one timer and no polling, however much waits", async () => {
+  const source = aSource({ name: "a", allowance: [row("2026-11-23", 0), row("2026-11-24", 1000)] });
+  const story = await QueueDriver.open({ config: aConfig({ sources: [source] }) });
+  for (const to of many(300, "inbox.test")) await story.send({ to });
+  const asked = story.dns.asked.length;
+
+  await story.clock.advance(11 * hours);
+  expect(story.clock.pending).toBe(1);
+  expect(story.dns.asked).toHaveLength(asked);
+  expect(story.peers.jobs).toHaveLength(0);
+});
+
 test("a provider's part of the allowance binds that provider only", async () => {
   const source = aSource({ name: "a", allowance: [row("2026-11-23", 100, { google: 3 })] });
   const story = await QueueDriver.open({ config: aConfig({ sources: [source] }) });

@@ -44,6 +44,23 @@ test("a stop lets what is in flight end, starts nothing, and leaves no timer beh
   expect(story.clock.pending).toBe(0);
 });
 
+test("a stop between a refusal and its notice sends that notice once", async () => {
+  const story = await QueueDriver.open();
+  story.peers.on("gone@inbox.test", refused("550 5.1.1 no such user"));
+  story.peers.hold();
+  await story.send({ to: "gone@inbox.test" });
+
+  story.peers.release();
+  const stopping = story.stop(30);
+  await story.settle();
+  await stopping;
+  await story.start();
+  await story.settle();
+
+  expect(story.notices).toHaveLength(1);
+  expect(story.peers.delivered).toEqual(["sender@example.test"]);
+});
+
 test("a stop breaks off what outlasts the grace and gives it back untouched", async () => {
   const story = await QueueDriver.open();
   story.peers.on("@tarpit.test", "hang", { times: 1 });

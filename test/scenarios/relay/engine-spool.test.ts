@@ -69,6 +69,7 @@ test("on a full disk delivery goes on, and a bounce waits until its notice has r
     "delivered",
   ]);
   expect(story.peers.delivered).toEqual(["fine@inbox.test"]);
+  expect(story.why(id)?.text).toBe("refused or expired; the notice to its sender is being stored");
 
   story.disk.full = false;
   await story.spool.probe();
