@@ -136,10 +136,17 @@ async function start(options: LocalModeOptions, lifecycle: Lifecycle): Promise<L
   const changed = () => {
     for (const listener of listeners) listener();
   };
+  const extraRecords = options.dns.kind === "loopback" ? options.dns.records : [];
+  let publish = () => {};
+  const customChanged = () => {
+    // At once: the operator asks for a record as soon as it has put it into status.
+    publish();
+    changed();
+  };
   const context = { client: cluster, clock, random, log };
   const followed: Following[] = [];
-  const followKind = async (type: ResourceType) => {
-    const following = await follow(context, type, changed);
+  const followKind = async (type: ResourceType, onChange: () => void = changed) => {
+    const following = await follow(context, type, onChange);
     followed.push(following);
     return following;
   };
@@ -147,9 +154,9 @@ async function start(options: LocalModeOptions, lifecycle: Lifecycle): Promise<L
     await Promise.all(followed.map((following) => following.stop()));
   });
   const [relays, domains, pools] = await Promise.all([
-    followKind(resources.smtpRelays),
-    followKind(resources.sendingDomains),
-    followKind(resources.ipPools),
+    followKind(resources.smtpRelays, customChanged),
+    followKind(resources.sendingDomains, customChanged),
+    followKind(resources.ipPools, customChanged),
   ]);
   const [secrets, services, pods] = await Promise.all([
     followKind(resources.secrets),
@@ -161,6 +168,8 @@ async function start(options: LocalModeOptions, lifecycle: Lifecycle): Promise<L
     ...domains.all().map(parseSendingDomain),
     ...pools.all().map(parseIpPool),
   ];
+
+  publish = () => zone?.publish(zonesOf(objects(), extraRecords));
 
   const ports = new ServicePorts({
     notes,
@@ -191,15 +200,18 @@ async function start(options: LocalModeOptions, lifecycle: Lifecycle): Promise<L
     refusalsFile: state.refusals,
   });
   // Watching begins before the first look, so that no save falls between the two.
+  let stopping = false;
   const first = Promise.withResolvers<void>();
   const watching = await watchFolder({
     folder: options.folder,
     clock,
     onChange: async () => {
       await first.promise;
+      if (stopping) return;
       options.onOutcome(await gitops.apply().catch(asOutcome));
     },
   });
+  started("folder", 1, () => watching.stop());
   const firstOutcome = await gitops.apply();
   if (firstOutcome.kind === "refused") {
     const inForce = await gitops.inForce();
@@ -207,11 +219,7 @@ async function start(options: LocalModeOptions, lifecycle: Lifecycle): Promise<L
     await prepare(inForce);
   }
 
-  const extraRecords = options.dns.kind === "loopback" ? options.dns.records : [];
-  const publishing = everySoOften(clock, () => zone?.publish(zonesOf(objects(), extraRecords)), 50);
-  listeners.add(publishing.ask);
-  started("publishing", 1, () => publishing.stop());
-  zone?.publish(zonesOf(objects(), extraRecords));
+  publish();
 
   const sets = await playStatefulSets({
     ...context,
@@ -259,7 +267,6 @@ async function start(options: LocalModeOptions, lifecycle: Lifecycle): Promise<L
   listeners.add(exporting.ask);
   exporting.ask();
   started("exports", 1, () => exporting.stop());
-  started("folder", 1, () => watching.stop());
   first.resolve();
 
   return {
@@ -276,7 +283,10 @@ async function start(options: LocalModeOptions, lifecycle: Lifecycle): Promise<L
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    stop: () => lifecycle.stop(),
+    stop: () => {
+      stopping = true;
+      return lifecycle.stop();
+    },
     kill: () => {
       sets.kill();
       lock.release();
