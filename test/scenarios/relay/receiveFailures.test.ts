@@ -105,6 +105,33 @@ test.each(steps)("a client that vanishes %s leaves nothing behind", async (_, re
   await vi.waitFor(() => expect(relay.clock.pending).toBe(0));
 });
 
+test("a client that vanishes while the store makes room leaves nothing behind", async () => {
+  const watched = watchedSpool();
+  const gate = Promise.withResolvers<void>();
+  const relay = await startReceiving(
+    {},
+    {
+      spool: (plain) => {
+        const spool = watched.spool(plain);
+        return withBegin(spool, async (id) => {
+          await gate.promise;
+          return spool.begin(id);
+        });
+      },
+    },
+  );
+  const client = await relay.submitter();
+  await client.say("MAIL FROM:<a@example.com>", 250);
+  await client.say("RCPT TO:<b@example.org>", 250);
+  client.raw("DATA\r\n");
+  client.vanish();
+  await vi.waitFor(() => expect(relay.receiver.counts().sessions).toBe(0));
+
+  gate.resolve();
+  await vi.waitFor(() => expect(watched.begun()).toBe(1));
+  await vi.waitFor(() => expect(watched.open()).toBe(0));
+});
+
 test("a message whose end was read is kept though its client does not wait for the reply", async () => {
   const relay = await startReceiving();
   const client = await relay.submitter();
@@ -207,14 +234,17 @@ test("a store that is slow slows the client down and nothing piles up in memory"
   expect(relay.accepted[0]?.sizeBytes).toBeGreaterThan(body.length);
 });
 
-/** A spool that counts writers begun and not ended. */
-function watchedSpool(): { spool: (plain: Spool) => Spool; open: () => number } {
+/** A spool that counts writers: begun at all, and not ended yet. */
+function watchedSpool(): { spool: (plain: Spool) => Spool; open: () => number; begun: () => number } {
   let open = 0;
+  let begun = 0;
   return {
     open: () => open,
+    begun: () => begun,
     spool: (plain) =>
       withWriter(plain, (writer) => {
         open++;
+        begun++;
         return {
           ...writer,
           commit: (message) => writer.commit(message).finally(() => open--),
@@ -225,9 +255,13 @@ function watchedSpool(): { spool: (plain: Spool) => Spool; open: () => number } 
 }
 
 function withWriter(plain: Spool, wrap: (writer: ContentWriter) => ContentWriter): Spool {
+  return withBegin(plain, async (id) => wrap(await plain.begin(id)));
+}
+
+function withBegin(plain: Spool, begin: Spool["begin"]): Spool {
   return new Proxy(plain, {
     get(target, property) {
-      if (property === "begin") return async (id: string) => wrap(await target.begin(id));
+      if (property === "begin") return begin;
       const value: unknown = Reflect.get(target, property, target);
       return typeof value === "function" ? value.bind(target) : value;
     },

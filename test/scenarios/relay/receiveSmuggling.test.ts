@@ -68,6 +68,7 @@ test("a line over 998 bytes is refused with its number", async () => {
 
 test.each([
   ["NOOP\n", "a bare LF"],
+  ["\n", "a bare LF and nothing else"],
   ["NOOP\r\nNOOP\nRSET\r\n", "one bare LF among good lines"],
   ["NO\rOP\r\n", "a bare CR"],
   ["NOOP\r\r\n", "a CR too many"],
