@@ -7,7 +7,7 @@ import { nodeFiles, type Files, type StoredFile } from "../../relay/queue/files.
 export type FaultCode = "ENOSPC" | "EIO" | "EROFS";
 
 export interface FaultRule {
-  readonly operation: "create" | "write" | "datasync" | "rename" | "syncFolder" | "remove";
+  readonly operation: "create" | "write" | "datasync" | "rename" | "syncFolder" | "remove" | "truncate";
   /** Matches the path. */
   readonly path: RegExp;
   readonly code: FaultCode;
@@ -19,6 +19,8 @@ export class FaultyFiles implements Files {
   /** What every statfs says; null: the truth. */
   reportedFreeBytes: number | null = null;
   readonly counts = { write: 0, datasync: 0, syncFolder: 0, create: 0 };
+  /** Every write and every sync that was asked for, by path, in order. */
+  readonly journal: { readonly operation: "write" | "datasync"; readonly path: string }[] = [];
   #rules: FaultRule[] = [];
   #running = 0;
   #gate: Promise<void> | undefined;
@@ -37,6 +39,11 @@ export class FaultyFiles implements Files {
 
   fail(...rules: FaultRule[]): void {
     this.#rules.push(...rules);
+  }
+
+  /** No fault from now on. */
+  mend(): void {
+    this.#rules = [];
   }
 
   /** Runs `action` between two operations: none is under way, none begins until it has ended. */
@@ -100,6 +107,7 @@ export class FaultyFiles implements Files {
       write: (buffers, position) =>
         this.#run(async () => {
           this.counts.write++;
+          this.journal.push({ operation: "write", path });
           const rule = this.#rule("write", path);
           if (rule === undefined) return file.write(buffers, position);
           if (rule.tornAfterBytes !== undefined) {
@@ -110,12 +118,17 @@ export class FaultyFiles implements Files {
       datasync: () =>
         this.#run(async () => {
           this.counts.datasync++;
+          this.journal.push({ operation: "datasync", path });
           this.#check("datasync", path);
           await file.datasync();
         }),
       read: (length, position) => file.read(length, position),
       size: () => file.size(),
-      truncate: (bytes) => this.#run(() => file.truncate(bytes)),
+      truncate: (bytes) =>
+        this.#run(async () => {
+          this.#check("truncate", path);
+          await file.truncate(bytes);
+        }),
       close: () => file.close(),
     };
   }

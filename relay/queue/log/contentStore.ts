@@ -19,6 +19,7 @@ import { encodeFileHeader, encodeRecord, FILE_HEADER_BYTES, RECORD_HEADER_BYTES 
 /** The frame in front of a message's blocks: its id and size, so that a segment can be read without a log. */
 const FRAME_TYPE = 1;
 const FRAME_PAYLOAD_BYTES = 26 + 6;
+const NO_PREVIOUS = { sequence: 0, bytes: 0 };
 const FRAME_BYTES = RECORD_HEADER_BYTES + FRAME_PAYLOAD_BYTES;
 
 export interface Content {
@@ -149,14 +150,18 @@ export class ContentStore {
     await ignoreFailure(this.seal());
   }
 
-  /** A new file of a large message; it carries its header. */
+  /** A new file of a large message, with its header. Leaves nothing behind when it rejects. */
   async createMessageFile(id: MessageId): Promise<StoredFile> {
-    const file = await this.#files.create(this.messagePath(id));
-    await file.write(
-      [encodeFileHeader({ kind: "message", sequence: 0, previous: { sequence: 0, bytes: 0 } })],
-      0,
-    );
-    return file;
+    const path = this.messagePath(id);
+    const file = await this.#files.create(path);
+    try {
+      await file.write([encodeFileHeader({ kind: "message", sequence: 0, previous: NO_PREVIOUS })], 0);
+      return file;
+    } catch (error) {
+      await ignoreFailure(file.close());
+      await ignoreFailure(this.#files.remove(path));
+      throw error;
+    }
   }
 
   /** The file and offset of the first block. */
@@ -191,10 +196,7 @@ export class ContentStore {
     this.#segments.set(sequence, use);
     // Named at once, so that a failure below seals and deletes it as any other.
     this.#active = { file, use, named: false };
-    await file.write(
-      [encodeFileHeader({ kind: "segment", sequence, previous: { sequence: 0, bytes: 0 } })],
-      0,
-    );
+    await file.write([encodeFileHeader({ kind: "segment", sequence, previous: NO_PREVIOUS })], 0);
     return this.#active;
   }
 
