@@ -11,6 +11,7 @@ import {
   NOON,
 } from "../../test/support/builders.ts";
 import { ed25519Pem, otherRsaPem, rsaPem } from "../../test/support/dkimKeys.ts";
+import { misplacedReasons } from "../../test/support/placements.ts";
 import { expectedDomainRecords, planDomain } from "../plan/domain.ts";
 import { type DnsAnswer, dnsQuestion, type DomainWorld } from "../world.ts";
 import { domainStatus } from "./domainStatus.ts";
@@ -44,6 +45,8 @@ function world(
 
 function look(of: DomainWorld) {
   const status = sendingDomainStatus.parse(domainStatus(of, planDomain(of)));
+  if (misplacedReasons("SendingDomain", status.conditions).length > 0)
+    throw new Error(String(misplacedReasons("SendingDomain", status.conditions)));
   const said = (type: string) => {
     const found = status.conditions?.find((condition) => condition.type === type);
     return `${found?.status} ${found?.reason}: ${found?.message}`;

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 
 import { ipPoolStatus, type IpPoolStatus } from "../../crds/ipPool.ts";
 import { anEnvironment, aPod, aPool, aRelay, NOON } from "../../test/support/builders.ts";
+import { misplacedReasons } from "../../test/support/placements.ts";
 import { expectedPoolRecords, planPool } from "../plan/pool.ts";
 import { type DnsAnswer, dnsQuestion, type PoolWorld } from "../world.ts";
 import { poolNextLook } from "./nextLook.ts";
@@ -27,6 +28,8 @@ function world(overrides: Partial<PoolWorld> = {}, dns: Readonly<Record<string, 
 
 function look(of: PoolWorld) {
   const status: IpPoolStatus = ipPoolStatus.parse(poolStatus(of, planPool(of)));
+  if (misplacedReasons("IpPool", status.conditions).length > 0)
+    throw new Error(String(misplacedReasons("IpPool", status.conditions)));
   const said = (type: string) => {
     const found = status.conditions?.find((condition) => condition.type === type);
     return `${found?.status} ${found?.reason}: ${found?.message}`;

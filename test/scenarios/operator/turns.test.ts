@@ -25,6 +25,7 @@ import {
 import { type RelayConfig, relayConfig } from "../../../relay/contract/config.ts";
 import type { RelayReport } from "../../../relay/contract/report.ts";
 import { anEnvironment, aPool, aRelay, aReport, aSecret, NOON } from "../../support/builders.ts";
+import { misplacedReasons } from "../../support/placements.ts";
 import { makeCertificate } from "../../support/certificate.ts";
 
 const certificate = await makeCertificate("mail.example.com");
@@ -147,6 +148,8 @@ class Turns {
       this.published = this.written(this.published ?? undefined, relayConfig.parse(plan.config));
     this.relay = { ...this.relay, status: this.written(this.relay.status, relayStatus(world, plan)) };
     smtpRelayStatus.parse(this.relay.status);
+    const misplaced = misplacedReasons("SmtpRelay", this.relay.status?.conditions);
+    if (misplaced.length > 0) throw new Error(misplaced.join(", "));
     const set = plan.objects.find(({ kind }) => kind === "StatefulSet");
     this.follow((set?.["spec"] as { replicas: number } | undefined)?.replicas ?? 0);
   }
