@@ -2,18 +2,18 @@
  * One client's dialogue: smtp-server's connection (socket, TLS upgrade, AUTH exchange, closing) with our
  * rules for what is said. Greeting → EHLO → STARTTLS → AUTH → MAIL → RCPT → DATA → 250, and the refusals.
  *
- * What is overridden is what the library leaves open: its greeting waits 100 ms, it shows AUTH before TLS,
- * takes any line end, knows one enhanced code per reply code, and leaves senders, syntax of parameters and
- * content to us. The pinned version and the dialogue tests keep the two together.
+ * What smtp-server's connection leaves open is overridden here and in receiveConnection.ts: it waits 100 ms
+ * to greet, shows AUTH before TLS, takes any line end, and leaves senders, parameters and content to us.
+ * The pinned version and the dialogue tests keep the two together.
  */
 import type { Socket } from "node:net";
-import { TLSSocket } from "node:tls";
 
 import type { SMTPServer } from "smtp-server";
-import { SMTPConnection, type SMTPConnectionOptions } from "smtp-server/lib/smtp-connection.js";
+import type { SMTPConnectionOptions } from "smtp-server/lib/smtp-connection.js";
 
 import type { Credential } from "../contract/config.ts";
 import type { ContentWriter } from "../queue/spool.ts";
+import { TamedConnection } from "./receiveConnection.ts";
 import type { HostedSession, SessionHost } from "./receiveHost.ts";
 import { type CommandFault, LineReader } from "./receiveLines.ts";
 import { type MessageReceiver, type Reception, storeRefusal } from "./receiveMessage.ts";
@@ -36,11 +36,8 @@ const MOST_ANONYMOUS_COMMANDS = 20;
 const MOST_SLIPS = 20;
 /** Refused logins of one session. */
 const MOST_FAILED_LOGINS = 5;
-/** RFC 5321 §4.5.3.1.5: a reply line has 512 octets. */
-const LONGEST_REPLY_TEXT = 480;
-const enhancedCode = /^[245]\.\d{1,3}\.\d{1,3} /;
 
-export class ReceivingSession extends SMTPConnection implements HostedSession {
+export class ReceivingSession extends TamedConnection implements HostedSession {
   readonly #host: SessionHost;
   readonly #watch: SessionWatch;
   #credential: Credential | undefined;
@@ -50,8 +47,6 @@ export class ReceivingSession extends SMTPConnection implements HostedSession {
   #failedLogins = 0;
   #slips = 0;
   #isRetiring = false;
-  /** The TLS socket while its handshake runs on top of the one the library still calls its own. */
-  #topSocket: Socket | undefined;
 
   constructor(server: SMTPServer, socket: Socket, options: SMTPConnectionOptions, host: SessionHost) {
     super(server, socket, options);
@@ -71,10 +66,6 @@ export class ReceivingSession extends SMTPConnection implements HostedSession {
   expel(): void {
     this.#isRetiring = true;
     if (this.#receiver?.isEnding !== true) this.#hangUp(shuttingDown);
-  }
-
-  drop(): void {
-    (this.#topSocket ?? this._socket).destroy();
   }
 
   // --- what the library asks of a connection, answered our way ---
@@ -97,11 +88,6 @@ export class ReceivingSession extends SMTPConnection implements HostedSession {
     return reader;
   }
 
-  /** Time-outs are the watch's, by our clock. */
-  override _armTimeout(socket: Socket = this._socket): void {
-    this.#topSocket = socket;
-  }
-
   override _onClose(): void {
     this.#watch.stop();
     this.#receiver?.abandon();
@@ -115,20 +101,6 @@ export class ReceivingSession extends SMTPConnection implements HostedSession {
   override _resetSession(): void {
     super._resetSession();
     this.#transaction = undefined;
-  }
-
-  /** A text of ours begins with its enhanced code; the library's get the one of its table. */
-  override send(code: number, data?: string | string[] | null, context?: string | false): void {
-    const ours = typeof data === "string" && enhancedCode.test(data);
-    const text = typeof data === "string" ? data.slice(0, LONGEST_REPLY_TEXT) : data;
-    super.send(code, text, ours ? false : context);
-  }
-
-  override _getEnhancedStatusCode(code: number, context?: string | false): string {
-    // RFC 4954 §6: encryption required for the mechanism. RFC 3463: 4.7.0 for clients we have had enough of.
-    if (context !== false && code === 538) return "5.7.11";
-    if (context !== false && code === 421) return "4.7.0";
-    return super._getEnhancedStatusCode(code, context);
   }
 
   override _onCommand(line: Buffer, next?: () => void): void {
@@ -287,7 +259,7 @@ export class ReceivingSession extends SMTPConnection implements HostedSession {
         helo: this.hostNameAppearsAs || "",
         clientAddress: this.remoteAddress,
         extended: this.openingCommand === "EHLO",
-        tls: this.#tls(),
+        tls: this.tlsFacts(),
       },
       onProgress: (bytes) => this.#watch.received(bytes),
       onFlood: (why) => this.#hangUp(why),
@@ -320,11 +292,6 @@ export class ReceivingSession extends SMTPConnection implements HostedSession {
       this.session.user = false;
     }
     return this.#host.isTrusted(this.remoteAddress) ? { credential: null } : undefined;
-  }
-
-  #tls(): { version: string; cipher: string } | null {
-    if (!(this._socket instanceof TLSSocket)) return null;
-    return { version: this._socket.getProtocol() ?? "TLS", cipher: this._socket.getCipher().name };
   }
 
   #timedOut(): void {
