@@ -3,9 +3,9 @@ import { randomBytes } from "node:crypto";
 
 export interface Random {
   /** A number in [0, 1), for jitter and draws between equals. */
-  draw(): number;
+  readonly draw: () => number;
   /** Unpredictable bytes, for ids, salts and passwords. */
-  bytes(count: number): Uint8Array;
+  readonly bytes: (count: number) => Uint8Array;
 }
 
 export const systemRandom: Random = {

@@ -44,7 +44,8 @@ export async function startSink(): Promise<Sink> {
     async reached(count) {
       const standstillMs = 30_000;
       const started = performance.now();
-      while (taken < count) {
+      const isDue = () => taken < count;
+      while (isDue()) {
         if (performance.now() - Math.max(lastChange, started) > standstillMs) {
           throw new Error(`The sink took ${taken} messages and then none for 30 s; ${count} were due.`);
         }
