@@ -88,12 +88,16 @@ export interface RelayProcess extends AsyncDisposable {
   readonly program: Program;
   readonly pid: number;
   readonly port: number;
+  /** Added to the ports of the configuration, so that tests do not meet. */
+  readonly shift: number;
   readonly directory: string;
   readonly adminSocket: string;
   report(): Promise<RelayReport>;
+  /** GET of the status server: "/readyz", "/metrics". */
+  status(path: string): Promise<{ readonly code: number; readonly text: string }>;
   /** Replaces the configuration by rename, as an editor or an atomic mount does. */
   configure(config: RelayConfig): Promise<void>;
-  /** kill -9, then the same relay again on the same spool. */
+  /** kill -9, then the same relay again on the same spool; one that has ended is only started. */
   crashAndRestart(): Promise<void>;
   /** Resolves when the report satisfies `condition`; fails with the last report and the log. */
   until(condition: (report: RelayReport) => boolean, seconds?: number): Promise<RelayReport>;
@@ -105,14 +109,16 @@ export interface RelayProcessOptions {
   /** More files of the configuration folder: DKIM keys, password files. */
   readonly files?: Readonly<Record<string, string>>;
   readonly logLevel?: "debug" | "info" | "warn" | "error";
+  /** A folder for the spool that is the caller's: another file system, for example. */
+  readonly spoolDir?: string;
 }
 
 export async function startRelay(options: RelayProcessOptions): Promise<RelayProcess> {
   const directory = await mkdtemp(join(tmpdir(), "relay-"));
   const configDir = join(directory, "config");
-  const spoolDir = join(directory, "spool");
+  const spoolDir = options.spoolDir ?? join(directory, "spool");
   await mkdir(configDir);
-  await mkdir(spoolDir);
+  await mkdir(spoolDir, { recursive: true });
   const certificate = await makeCertificate("mail.example.test");
   const files = {
     [configFiles.certificate]: certificate.cert,
@@ -166,9 +172,14 @@ export async function startRelay(options: RelayProcessOptions): Promise<RelayPro
       return program.child.pid ?? -1;
     },
     port,
+    shift,
     directory,
     adminSocket,
     report,
+    async status(path) {
+      const response = await fetch(`http://127.0.0.1:${statusPort}${path}`);
+      return { code: response.status, text: await response.text() };
+    },
     configure,
     async crashAndRestart() {
       program.child.kill("SIGKILL");
