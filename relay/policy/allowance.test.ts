@@ -1,7 +1,16 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { admit, counterKey, limitsFor, parseCounterKey, rowInForce, TOTAL, usedPart } from "./allowance.ts";
+import {
+  admit,
+  counterKey,
+  limitsFor,
+  parseCounterKey,
+  rowInForce,
+  rowsOfSpool,
+  TOTAL,
+  usedPart,
+} from "./allowance.ts";
 import {
   closingReturn,
   covered,
@@ -198,4 +207,31 @@ test("a crash writes off at most sixteen units and a twentieth of the limit", ()
     const reserved = reserve(emptyLease, 1);
     expect([limit, wantedTaken(reserved, limit) - 1 <= most]).toEqual([limit, true]);
   }
+});
+
+test("a spool that lost what was used before it spends nothing on its first day, and its rows from the next", () => {
+  const rows = [
+    { day: "2026-11-23", total: 200, providers: { google: 80 } },
+    { day: "2026-11-24", total: 500, providers: { google: 200 } },
+  ];
+  const createdAt = Date.parse("2026-11-23T10:00:00Z");
+  const limitAt = (at: string, knownSince: string | null) =>
+    limitsFor(
+      rowsOfSpool(rows, createdAt, knownSince === null ? null : Date.parse(knownSince)),
+      "google",
+      Date.parse(at),
+    );
+
+  expect(limitAt("2026-11-23T12:00:00Z", "2026-11-20T00:00:00Z")).toEqual({ total: 0, provider: null });
+  expect(limitAt("2026-11-24T00:00:00Z", "2026-11-20T00:00:00Z")).toEqual({ total: 500, provider: 200 });
+  expect(limitAt("2026-11-23T12:00:00Z", "2026-11-23T10:00:00Z")).toEqual({ total: 200, provider: 80 });
+  expect(limitAt("2026-11-23T12:00:00Z", null)).toEqual({ total: 200, provider: 80 });
+});
+
+test("a young spool beyond the horizon of its rows goes on with the last row from its second day", () => {
+  const rows = [{ day: "2026-11-01", total: 300, providers: {} }];
+  const young = rowsOfSpool(rows, Date.parse("2026-11-23T10:00:00Z"), Date.parse("2026-11-01T00:00:00Z"));
+
+  expect(limitsFor(young, "other", Date.parse("2026-11-23T23:00:00Z")).total).toBe(0);
+  expect(limitsFor(young, "other", Date.parse("2026-11-24T00:00:00Z")).total).toBe(300);
 });

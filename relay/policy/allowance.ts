@@ -44,6 +44,27 @@ export function rowInForce(rows: readonly AllowanceRow[], now: Instant): RowInFo
   return row === undefined ? { kind: "notYet", opensAt: dayStart(first.day) } : { kind: "row", row };
 }
 
+/**
+ * The rows a spool may spend that was created at `createdAt`, when its use is known since `knownSince` (null:
+ * nobody watches, it is trusted). A spool that is younger than it should be has lost what was used before it:
+ * it spends nothing on its first UTC day, and the rows hold again from the next one.
+ */
+export function rowsOfSpool(
+  rows: readonly AllowanceRow[],
+  createdAt: Instant,
+  knownSince: Instant | null,
+): readonly AllowanceRow[] {
+  if (knownSince === null || createdAt <= knownSince || rows.length === 0) return rows;
+  const firstDay = utcDay(createdAt);
+  const nextDay = utcDay(nextUtcMidnight(createdAt));
+  const atNextDay = rows.findLast((row) => row.day <= nextDay);
+  return [
+    { day: firstDay, total: 0, providers: {} },
+    ...(atNextDay === undefined ? [] : [{ ...atNextDay, day: nextDay }]),
+    ...rows.filter((row) => row.day > nextDay),
+  ];
+}
+
 export interface Limits {
   readonly total: number | null;
   readonly provider: number | null;

@@ -4,6 +4,7 @@
  */
 import type { EgressSource, RelayConfig, Route } from "../contract/config.ts";
 import type { Instant } from "../message.ts";
+import { rowsOfSpool } from "../policy/allowance.ts";
 import { compileRoutes, type Router } from "../policy/route.ts";
 
 export interface CompiledConfig {
@@ -26,8 +27,14 @@ export function compileConfig(
   podName: string,
   before: CompiledConfig | null,
   now: Instant,
+  spoolCreatedAt: Instant,
 ): CompiledConfig {
-  const sources = config.pods.find((pod) => pod.name === podName)?.sources ?? [];
+  const pod = config.pods.find((entry) => entry.name === podName);
+  const knownSince = pod?.usageSince === undefined ? null : Date.parse(pod.usageSince);
+  const sources = (pod?.sources ?? []).map((source) => ({
+    ...source,
+    allowance: [...rowsOfSpool(source.allowance, spoolCreatedAt, knownSince)],
+  }));
   const held = config.domains.filter((domain) => domain.state === "Held");
   return {
     config,

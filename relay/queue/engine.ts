@@ -128,7 +128,7 @@ class QueueEngine implements Engine {
   apply(config: RelayConfig, podName: string): void {
     const now = this.#ports.clock.now();
     const before = this.#state.compiled;
-    const after = compileConfig(config, podName, before, now);
+    const after = compileConfig(config, podName, before, now, this.#state.usageSince);
     this.#state.compiled = after;
     this.#scheduler.restart(before === null || !sameRouting(before, after), now);
     this.#dispatcher.wakeAll();
