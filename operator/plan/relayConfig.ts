@@ -55,9 +55,9 @@ export function relayConfigOf(world: RelayWorld, parts: ConfigParts): RelayConfi
   return { ...content, revision: revisionOf(content, parts.files, world) };
 }
 
-function podEntries(world: RelayWorld, { kept, draining }: Replicas): RelayConfig["pods"] {
+function podEntries(world: RelayWorld, { listed, draining }: Replicas): RelayConfig["pods"] {
   const { pod: podName } = relayNames(world.relay.metadata.name);
-  return Array.from({ length: kept }, (_, ordinal) => {
+  return Array.from({ length: listed }, (_, ordinal) => {
     const name = podName(ordinal);
     const { sources, usageSince } = podSources(world, name);
     return {

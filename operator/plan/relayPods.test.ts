@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { aPod, aPool, aRelay, aSilentPod } from "../../test/support/builders.ts";
+import { aPod, aPool, aRelay, aSilentPod, aStatefulSet } from "../../test/support/builders.ts";
 import { configOf, object, plan, warming } from "../../test/support/relayWorld.ts";
 import type { RelayPlan } from "../world.ts";
 
@@ -89,7 +89,33 @@ test("on scale-down a pod stays until its report proves it empty under the confi
     "mail-1 Draining",
   ]);
   expect(states(again(aSilentPod("mail-1")))).toEqual(["mail-0 Active", "mail-1 Draining"]);
-  expect(states(again(aPod("mail-1", { appliedRevision: published.revision })))).toEqual(["mail-0 Active"]);
+  const empty = again(aPod("mail-1", { appliedRevision: published.revision }));
+  expect(object(empty, "StatefulSet", "mail")?.["spec"]).toMatchObject({ replicas: 1 });
+});
+
+test("a pod that was let go is not called back: not by a new revision, not by its silence as it stops", () => {
+  const pods = [aPod("mail-0"), aPod("mail-1")];
+  const drains = plan({ relay: scaledDown, poolRelays: [scaledDown], pods });
+  const published = configOf(drains);
+  const next = (mail1: ReturnType<typeof aPod>[], replicas: number) =>
+    plan({
+      relay: scaledDown,
+      poolRelays: [scaledDown],
+      pods: [aPod("mail-0"), ...mail1],
+      statefulSet: aStatefulSet("mail", replicas),
+      publishedConfig: published,
+    });
+  const replicas = (made: RelayPlan) => object(made, "StatefulSet", "mail")?.["spec"];
+
+  const letGo = next([aPod("mail-1", { appliedRevision: published.revision })], 2);
+  expect(replicas(letGo)).toMatchObject({ replicas: 1 });
+  // It still exists: the same configuration, hence still proven empty.
+  expect(configOf(letGo).revision).toBe(published.revision);
+
+  const stopping = next([aSilentPod("mail-1")], 1);
+  expect(replicas(stopping)).toMatchObject({ replicas: 1 });
+  const gone = next([], 1);
+  expect(configOf(gone).pods.map(({ name }) => name)).toEqual(["mail-0"]);
 });
 
 test("a pod above one that still holds mail leaves, a pod below it stays", () => {
