@@ -227,6 +227,7 @@ async function start(options: LocalModeOptions, lifecycle: Lifecycle): Promise<L
     addresses: new PodAddresses({
       notes,
       range: loopbackRange,
+      owner: state.root,
       reserved: () =>
         new Set(pools.all().flatMap((pool) => parseIpPool(pool).spec.addresses.map(({ ip }) => ip))),
     }),

@@ -1,14 +1,19 @@
 /**
  * Where a pod listens. In a cluster each has an address of its own; on Linux so it has here, from
- * 127.0.1.1 on, since all of 127.0.0.0/8 is up. Where only 127.0.0.1 is (macOS), or where some program
+ * 127.0.100.1 on, since all of 127.0.0.0/8 is up. Where only 127.0.0.1 is (macOS), or where some program
  * holds our ports on every address, all ports of the pod are shifted instead.
  *
  * A pod keeps its place for as long as its ports are free there.
  */
+import { createHash } from "node:crypto";
+
 import type { Notes, PodPlace } from "./notes.ts";
 import { allFree } from "./tcpPorts.ts";
 
 const CANDIDATES = 250;
+/** Two local modes of one machine look in different blocks, 127.0.BLOCK.x, and so seldom meet. */
+const FIRST_BLOCK = 100;
+const BLOCKS = 100;
 /** Above what is in common use, a step wider than the listeners of a pod. */
 const FIRST_SHIFT = 10_000;
 const SHIFT_STEP = 20;
@@ -16,15 +21,19 @@ const SHIFT_STEP = 20;
 export class PodAddresses {
   readonly #notes: Notes;
   readonly #range: boolean;
+  readonly #block: number;
   /** Loopback addresses that belong to pools: mail leaves from them. */
   readonly #reserved: () => ReadonlySet<string>;
   readonly #held = new Map<string, PodPlace>();
   /** One search at a time, so that two pods never find the same place. */
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(options: { notes: Notes; range: boolean; reserved: () => ReadonlySet<string> }) {
+  /** `owner`: whatever tells one local mode of this machine from the next. */
+  constructor(options: { notes: Notes; range: boolean; owner: string; reserved: () => ReadonlySet<string> }) {
     this.#notes = options.notes;
     this.#range = options.range;
+    this.#block =
+      FIRST_BLOCK + (createHash("sha256").update(options.owner).digest().readUInt16BE(0) % BLOCKS);
     this.#reserved = options.reserved;
   }
 
@@ -68,7 +77,7 @@ export class PodAddresses {
     const reserved = this.#reserved();
     if (this.#range) {
       for (let last = 1; last <= CANDIDATES; last++) {
-        const ip = `127.0.1.${last}`;
+        const ip = `127.0.${this.#block}.${last}`;
         if (!reserved.has(ip)) yield { ip, portShift: 0 };
       }
     }

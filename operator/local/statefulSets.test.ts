@@ -37,6 +37,8 @@ let folder: string;
 let cluster: MemoryCluster;
 let state: StateFolder;
 let sets: StatefulSets;
+/** Addresses that are a pool's. */
+let reserved: ReadonlySet<string>;
 const within = { timeout: 15_000, interval: 25 };
 const key = { namespace: "default", name: "mail" };
 
@@ -45,6 +47,7 @@ beforeEach(async () => {
   writeFileSync(join(folder, "program.mjs"), program);
   state = new StateFolder(join(folder, "state"));
   cluster = createMemoryCluster({ clock: systemClock, random: systemRandom });
+  reserved = new Set();
   sets = await play();
 });
 afterEach(async () => {
@@ -62,7 +65,8 @@ function play(range = true): Promise<StatefulSets> {
     addresses: new PodAddresses({
       notes: new Notes(state.notes),
       range,
-      reserved: () => new Set(["127.0.1.1"]),
+      owner: folder,
+      reserved: () => reserved,
     }),
     adaptFile: adaptSourceAddresses(range),
     command: [process.execPath, join(folder, "program.mjs")],
@@ -150,7 +154,7 @@ test("a set becomes processes, each with its own address, mount and volume, and 
   );
 
   expect(await report("mail-0")).toEqual({ pod: "mail-0", config: "one", extra: null });
-  expect(sets.pods().map(({ place }) => place?.ip)).not.toContain("127.0.1.1");
+  expect(new Set(sets.pods().map(({ place }) => place?.ip)).size).toBe(2);
   const [pod] = (await cluster.list(resources.pods)).items;
   expect(pod).toMatchObject({
     metadata: { name: "mail-0", labels: { app: "relay", "apps.kubernetes.io/pod-index": "0" } },
@@ -227,6 +231,17 @@ test("after a stop and a start the pods are at the same addresses", async () => 
   sets = await play();
   await vi.waitFor(() => expect(sets.pods().filter(({ ready }) => ready)).toHaveLength(2), within);
   expect(sets.pods().map(({ place }) => place)).toEqual(before);
+});
+
+test("an address that belongs to a pool is no pod's", async () => {
+  await applySecret("one");
+  await applySet(1);
+  await vi.waitFor(async () => expect(await statusOf()).toMatchObject({ readyReplicas: 1 }), within);
+  reserved = new Set([sets.pods()[0]?.place?.ip.replace(/\d+$/, "2") ?? ""]);
+  await applySet(2);
+  await vi.waitFor(async () => expect(await statusOf()).toMatchObject({ readyReplicas: 2 }), within);
+
+  expect(reserved).not.toContain(sets.pods()[1]?.place?.ip);
 });
 
 test("where only 127.0.0.1 is up, ports tell the pods apart and sources are exchanged", async () => {

@@ -13,7 +13,7 @@ import { parse } from "yaml";
 import { type Submission, submit } from "../../operator/local/quickstart/submit.ts";
 
 const repository = join(import.meta.dirname, "..", "..");
-const within = { timeout: 20_000, interval: 50 };
+const within = { timeout: 30_000, interval: 50 };
 
 interface Status {
   readonly metadata: { readonly generation: number };

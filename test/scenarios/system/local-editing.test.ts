@@ -2,9 +2,12 @@
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 
 import { LocalModeDriver } from "../../support/localMode.ts";
+
+// Real processes on a machine that may be busy.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const local = new LocalModeDriver("127.0.77");
 

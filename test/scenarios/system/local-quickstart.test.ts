@@ -1,9 +1,12 @@
 /** `npm run quickstart -- --once`: what a newcomer sees, and the exit code it ends with. */
 import { join } from "node:path";
 
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { LocalModeDriver } from "../../support/localMode.ts";
+
+// Real processes on a machine that may be busy.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let local: LocalModeDriver;
 beforeEach(() => {
