@@ -19,7 +19,7 @@ function terminal(size: { columns: number; rows: number } | null) {
 test("in a terminal the table is redrawn in place, at most once a second and only when it changed", async () => {
   const { clock, one, taken } = terminal({ columns: 40, rows: 10 });
   let text = "a";
-  one.show(() => ({ key: "", lines: () => ["HEAD", text] }));
+  one.show(() => ({ key: text, lines: () => ["HEAD", text] }));
   expect(taken()).toBe("HEAD\na\n");
 
   await clock.advance(3000);
@@ -29,6 +29,18 @@ test("in a terminal the table is redrawn in place, at most once a second and onl
   expect(taken()).toBe("");
   await clock.advance(1);
   expect(taken()).toBe(`${clear(2)}HEAD\nb\n`);
+});
+
+test("the passing of time alone moves it every ten seconds, so that text can be selected", async () => {
+  const { clock, one, taken } = terminal({ columns: 40, rows: 10 });
+  const start = clock.now();
+  one.show(() => ({ key: "", lines: () => [`${(clock.now() - start) / 1000}s`] }));
+  taken();
+
+  await clock.advance(9_999);
+  expect(taken()).toBe("");
+  await clock.advance(1);
+  expect(taken()).toBe(`${clear(1)}10s\n`);
 });
 
 test("a line that stays is printed above the table", () => {

@@ -13,19 +13,22 @@ export interface TerminalOptions {
   readonly clock: Clock;
 }
 
-/** The lower lines: as they look now, and the part of them that makes piped output print them again. */
+/** The lower lines: as they look now, and the part of them that is news. */
 export interface LiveView {
   lines(width: number | null): readonly string[];
-  /** What must differ for piped output to print again. */
+  /** What differs when something happened; the rest is the passing of time. */
   readonly key: string;
 }
 
 const REFRESH_MS = 1_000;
+/** Time alone moves the lines this often, so that a person can select text in between. */
+const PASSING_TIME_MS = 10_000;
 
 export class Terminal {
   readonly #options: TerminalOptions;
   #view: (() => LiveView) | null = null;
   #drawn: readonly string[] = [];
+  #drawnAt = 0;
   #printedKey: string | null = null;
   #cancel = () => {};
 
@@ -85,8 +88,11 @@ export class Terminal {
       );
       return;
     }
-    const lines = this.#fitted();
-    if (lines.join("\n") === this.#drawn.join("\n")) return;
+    const { key } = this.#view();
+    const now = this.#options.clock.now();
+    if (key === this.#printedKey && now - this.#drawnAt < PASSING_TIME_MS) return;
+    if (this.#fitted().join("\n") === this.#drawn.join("\n")) return;
+    this.#printedKey = key;
     this.#erase();
     this.#draw();
   }
@@ -94,6 +100,7 @@ export class Terminal {
   #draw(): void {
     if (this.#options.size === null || this.#view === null) return;
     this.#drawn = this.#fitted();
+    this.#drawnAt = this.#options.clock.now();
     this.#options.write(this.#drawn.map((line) => `${line}\n`).join(""));
   }
 

@@ -103,19 +103,17 @@ async function quickstart(options: Options): Promise<number> {
   return options.once && end !== "true" ? 1 : code;
 }
 
-/** The table, and below it what to try. */
+/** The table, and what to try. */
 function showState(local: LocalMode, terminal: Terminal, options: Options, allTrue: boolean): void {
   const notices = noticeLines(local);
   terminal.say(...(notices.length > 0 ? ["", ...notices] : []), "");
   const cast = castOf(local.objects());
   const below =
-    !allTrue || options.once || typeof cast === "string" ? [] : ["", ...hints(local, cast, options.folder)];
-  terminal.show(() => {
-    const view = statusView(local, systemClock);
-    // Piped, the table comes again whenever it changes; what does not change is said once.
-    return terminal.isTty ? { ...view, lines: (width) => [...view.lines(width), ...below] } : view;
-  });
-  if (!terminal.isTty && below.length > 0) terminal.say(...below);
+    !allTrue || options.once || typeof cast === "string" ? [] : hints(local, cast, options.folder);
+  // In a terminal the table moves, so it stands last and the lines to paste are left in peace.
+  if (terminal.isTty && below.length > 0) terminal.say(...below, "");
+  terminal.show(() => statusView(local, systemClock));
+  if (!terminal.isTty && below.length > 0) terminal.say("", ...below);
 }
 
 function arrivalLine(
