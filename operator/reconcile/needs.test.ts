@@ -2,8 +2,9 @@ import { expect, test } from "vitest";
 
 import { silentLog } from "../../relay/kit/log.ts";
 import { FakeClock } from "../../test/support/fakeClock.ts";
+import { FaultyKube } from "../../test/support/faultyKube.ts";
 import { seededRandom } from "../../test/support/seededRandom.ts";
-import type { ApplyObject } from "../adapters/kubeClient.ts";
+import { type ApplyObject, KubeError } from "../adapters/kubeClient.ts";
 import { createMemoryCluster } from "../adapters/memory/memoryCluster.ts";
 import { resources } from "../resources.ts";
 import type { Need, Plan } from "../world.ts";
@@ -14,9 +15,10 @@ import { Writer } from "./writer.ts";
 function stage() {
   const clock = new FakeClock();
   const cluster = createMemoryCluster({ clock, random: seededRandom(1) });
+  const kube = new FaultyKube(cluster);
   let made = 0;
   const needs = new Needs({
-    client: cluster,
+    client: kube,
     random: seededRandom(2),
     keys: {
       dkimKey: async (algorithm) => `${algorithm} ${(made += 1)}`,
@@ -24,7 +26,7 @@ function stage() {
     },
   });
   const ownWrites = new OwnWrites({ clock, informers: [] });
-  const writer = new Writer({ client: cluster, manager: "test", ownWrites, informers: [], log: silentLog });
+  const writer = new Writer({ client: kube, manager: "test", ownWrites, informers: [], log: silentLog });
   const satisfy = (wanted: readonly Need[], objects: readonly ApplyObject[] = []) => {
     const plan: Plan = { objects, deletes: [], needs: wanted, problems: [] };
     return needs.satisfy(plan, "default", writer);
@@ -40,7 +42,7 @@ function stage() {
       ),
     };
   };
-  return { cluster, satisfy, read };
+  return { cluster, kube, satisfy, read };
 }
 
 const rsa = { kind: "dkimKey", secretName: "keys", selector: "r1", algorithm: "rsa-sha256" } as const;
@@ -116,4 +118,14 @@ test("half a certificate is made whole with a pair that fits", async () => {
   await satisfy([{ kind: "certificate", secretName: "tls", hostname: "mail.example.com" }]);
 
   expect((await read("tls")).entries).toEqual({ "tls.crt": "for mail.example.com", "tls.key": "key 1" });
+});
+
+test("what could not be stored is stored the next time, not made anew", async () => {
+  const { kube, satisfy, read } = stage();
+  kube.fail("apply", new KubeError("Unavailable", 500, "no leader"), { times: 2 });
+  for (let attempt = 0; attempt < 2; attempt++)
+    await expect(satisfy([rsa, ed25519])).rejects.toThrow("no leader");
+  await satisfy([rsa, ed25519]);
+
+  expect((await read("keys")).entries).toEqual({ "r1.pem": "rsa-sha256 1", "e1.pem": "ed25519-sha256 2" });
 });

@@ -21,8 +21,13 @@ export interface NeedsOptions {
 /** 24 bytes: 192 bits, 32 characters that need no quoting anywhere. */
 const PASSWORD_BYTES = 24;
 
+/** Made but not stored yet, by Secret: enough for every domain of a large namespace to be new at once. */
+const MOST_PENDING = 1000;
+
 export class Needs {
   readonly #options: NeedsOptions;
+  /** While the API server takes no writes, what was made waits here instead of being made anew each time. */
+  readonly #pending = new Map<string, Record<string, string>>();
 
   constructor(options: NeedsOptions) {
     this.#options = options;
@@ -38,16 +43,36 @@ export class Needs {
       );
       const existing = (found as SecretObject | null)?.data ?? {};
       const made: Record<string, string> = {};
+      const key = `${namespace}/${name}`;
+      const pending = this.#pending.get(key) ?? {};
       for (const need of needs) {
-        const missing = entriesOf(need).filter((entry) => existing[entry] === undefined);
-        if (missing.length > 0) Object.assign(made, await this.#make(need));
+        const entries = entriesOf(need);
+        if (entries.every((entry) => existing[entry] !== undefined)) continue;
+        const waits = entries.every((entry) => pending[entry] !== undefined);
+        Object.assign(
+          made,
+          waits
+            ? Object.fromEntries(entries.map((entry) => [entry, pending[entry]]))
+            : await this.#make(need),
+        );
       }
       if (Object.keys(made).length === 0) continue;
+      this.#remember(key, made);
       await writer.applyAlways({
         ...secretFrame(name, namespace, found, planned),
         type: typeOf(found, planned, needs),
         data: { ...existing, ...made },
       });
+      this.#pending.delete(key);
+    }
+  }
+
+  #remember(key: string, made: Record<string, string>): void {
+    this.#pending.delete(key);
+    this.#pending.set(key, made);
+    for (const oldest of this.#pending.keys()) {
+      if (this.#pending.size <= MOST_PENDING) break;
+      this.#pending.delete(oldest);
     }
   }
 

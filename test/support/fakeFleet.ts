@@ -1,7 +1,8 @@
 /**
  * Relay pods that do not exist: plays StatefulSet controller, kubelet and relay over a cluster, so that
- * operator stories need no processes. Each second of the clock it makes and removes pods, lets them load
- * the published configuration after a mount's delay, and answers for them when asked for a report.
+ * operator stories need no processes. A second after a change it makes and removes pods, lets them load the
+ * published configuration after a mount's delay, and answers for them when asked for a report. While nothing
+ * changes it does nothing, so that stories of days are cheap.
  *
  *   fleet.hold("mail-1", 7)      seven messages wait in mail-1, and stay
  *   fleet.release("mail-1")      they are delivered
@@ -50,8 +51,10 @@ export class FakeFleet implements ReportSource {
   readonly #silent = new Set<string>();
   /** Pods ever ended, with what their spool held then. */
   readonly ended: { readonly pod: string; readonly messages: number }[] = [];
-  #cancel: () => void = () => {};
-  #ticking: Promise<void> = Promise.resolve();
+  readonly #stop = new AbortController();
+  #cancelTick: (() => void) | null = null;
+  #working: Promise<unknown> = Promise.resolve();
+  #following: Promise<unknown> = Promise.resolve();
 
   constructor(options: { client: KubeClient; clock: Clock; mountSeconds?: number }) {
     this.#client = options.client;
@@ -60,14 +63,40 @@ export class FakeFleet implements ReportSource {
   }
 
   start(): void {
-    this.#cancel = this.#clock.after(1000, () => {
-      this.#ticking = this.#tick().then(() => this.start());
-    });
+    this.#following = Promise.all(
+      [resources.statefulSets, resources.secrets].map((type) => this.#watch(type)),
+    );
+    this.#soon(1000);
   }
 
   async stop(): Promise<void> {
-    await this.#ticking;
-    this.#cancel();
+    this.#stop.abort();
+    this.#cancelTick?.();
+    await Promise.all([this.#following, this.#working]);
+  }
+
+  /** Whatever happened to a kind of object may concern us. */
+  async #watch(type: ResourceType): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const { resourceVersion } = await this.#client.list(type);
+      this.#soon(1000);
+      try {
+        for await (const event of this.#client.watch(type, { resourceVersion, signal })) {
+          if (event.type !== "BOOKMARK") this.#soon(1000);
+        }
+      } catch {
+        // Expired: what was missed is in the next list.
+      }
+    }
+  }
+
+  #soon(delayMs: number): void {
+    if (this.#stop.signal.aborted || this.#cancelTick !== null) return;
+    this.#cancelTick = this.#clock.after(delayMs, () => {
+      this.#cancelTick = null;
+      this.#working = this.#working.then(() => this.#tick());
+    });
   }
 
   hold(pod: string, messages: number, namespace = "default"): void {
@@ -196,7 +225,7 @@ export class FakeFleet implements ReportSource {
     pod.newSince ??= this.#clock.now();
     // A first mount is made before the container starts; later ones follow when the kubelet comes by.
     const waits = pod.config === null ? 0 : this.#mountSeconds * 1000;
-    if (this.#clock.now() - pod.newSince < waits) return;
+    if (this.#clock.now() - pod.newSince < waits) return this.#soon(1000);
     pod.config = config;
     pod.newSince = null;
   }

@@ -35,6 +35,8 @@ interface Fault {
   /** Fail although the call was carried out: the answer is lost. */
   readonly after: boolean;
   left: number;
+  /** Calls let through before it begins. */
+  skip: number;
 }
 
 const writes: readonly KubeVerb[] = ["apply", "applyStatus", "delete"];
@@ -50,11 +52,16 @@ export class FaultyKube implements KubeClient {
     this.#inner = inner;
   }
 
-  /** Fails calls of a verb ("write": any write), `times` often or for ever. */
+  /** Fails calls of a verb ("write": any write), `times` often or for ever, after `skip` good ones. */
   fail(
     verb: KubeVerb | "write",
     error: KubeError,
-    options: { readonly times?: number; readonly kind?: string; readonly after?: boolean } = {},
+    options: {
+      readonly times?: number;
+      readonly skip?: number;
+      readonly kind?: string;
+      readonly after?: boolean;
+    } = {},
   ): void {
     this.#faults.push({
       verb,
@@ -62,6 +69,7 @@ export class FaultyKube implements KubeClient {
       kind: options.kind,
       after: options.after ?? false,
       left: options.times ?? Number.POSITIVE_INFINITY,
+      skip: options.skip ?? 0,
     });
   }
 
@@ -149,12 +157,17 @@ export class FaultyKube implements KubeClient {
   }
 
   #fault(verb: KubeVerb, kind: string): Fault | undefined {
-    const found = this.#faults.find(
+    const concerned = this.#faults.filter(
       (fault) =>
         fault.left > 0 &&
         (fault.verb === verb || (fault.verb === "write" && writes.includes(verb))) &&
         (fault.kind === undefined || fault.kind === kind),
     );
+    let found: Fault | undefined;
+    for (const fault of concerned) {
+      if (fault.skip > 0) fault.skip -= 1;
+      else found ??= fault;
+    }
     if (found !== undefined) found.left -= 1;
     return found;
   }
