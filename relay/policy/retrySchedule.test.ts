@@ -70,3 +70,8 @@ test("delays never shrink with the number of attempts", () => {
     }),
   );
 });
+
+test("a short delay with a fraction of a millisecond is a delay, not the end", () => {
+  const now = 1_790_000_000_000;
+  expect(nextTry(now, 0.9574, now + 432_000_000)).toEqual({ kind: "retry", at: now + 957 });
+});

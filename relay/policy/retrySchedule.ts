@@ -43,8 +43,9 @@ export function greylistDelaySeconds(policy: RetryPolicy, attempts: number, draw
 
 /** Turns a delay into an instant, or into expiry when not even a last call fits. */
 export function nextTry(now: Instant, delaySeconds: number, expiresAt: Instant): NextTry {
-  const at = Math.min(now + Math.max(0, Math.round(delaySeconds * 1000)), expiresAt - LAST_CALL_MS);
+  const delayMs = Math.max(0, Math.round(delaySeconds * 1000));
+  const at = Math.min(now + delayMs, expiresAt - LAST_CALL_MS);
   // A last call that is almost now has just been made.
-  const soonest = now + Math.min(delaySeconds * 1000, LAST_CALL_MS / 2);
+  const soonest = now + Math.min(delayMs, LAST_CALL_MS / 2);
   return at < soonest || at >= expiresAt ? { kind: "expired" } : { kind: "retry", at };
 }
