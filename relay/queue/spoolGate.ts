@@ -6,10 +6,12 @@
 import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { Instant } from "../message.ts";
-import type { Spool } from "./spool.ts";
+import type { Spool, SpoolHealth } from "./spool.ts";
 
 const FIRST_PROBE_MS = 1000;
 const LONGEST_PROBE_MS = 60_000;
+/** A full disk is only asked for its free space: cheap, and whoever made room wants to see it soon. */
+const FULL_PROBE_MS = 5000;
 
 export class SpoolGate {
   readonly #spool: Spool;
@@ -27,11 +29,9 @@ export class SpoolGate {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#onOpen = options.onOpen;
-    this.#spool.onHealth((health) => {
-      if (health.state === "Ok") this.#open();
-      // A full disk takes no new message, but still takes notes of what was delivered.
-      else if (health.full !== true) this.#fail(health.reason);
-    });
+    this.#spool.onHealth((health) => this.#heard(health));
+    // A spool that could not even begin its log had its trouble before anyone listened.
+    this.#heard(this.#spool.health);
   }
 
   /** Why nothing is delivered, or null. */
@@ -71,6 +71,14 @@ export class SpoolGate {
     }
   }
 
+  #heard(health: SpoolHealth): void {
+    if (health.state === "Ok") return this.#open();
+    if (health.full !== true) return this.#fail(health.reason);
+    // A full disk takes no new message, but still takes notes of what was delivered. Nobody else asks
+    // whether there is room again: clients are refused before anything is opened for them.
+    this.#armProbe(FULL_PROBE_MS);
+  }
+
   #fail(reason: string): void {
     if (this.#failure === null) {
       this.#failure = { reason, since: this.#clock.now() };
@@ -80,9 +88,9 @@ export class SpoolGate {
     this.#armProbe();
   }
 
-  #armProbe(): void {
+  #armProbe(delayMs = this.#probeDelayMs): void {
     if (this.#closed || this.#cancelProbe !== null) return;
-    this.#cancelProbe = this.#clock.after(this.#probeDelayMs, () => {
+    this.#cancelProbe = this.#clock.after(delayMs, () => {
       this.#probeDelayMs = Math.min(this.#probeDelayMs * 2, LONGEST_PROBE_MS);
       void this.#probe();
     });
@@ -93,7 +101,7 @@ export class SpoolGate {
     this.#cancelProbe = null;
     if (this.#closed) return;
     if (health.state === "Ok" || health.full === true) this.#open();
-    else this.#armProbe();
+    if (health.state === "Failed") this.#armProbe(health.full === true ? FULL_PROBE_MS : undefined);
   }
 
   #open(): void {
