@@ -10,7 +10,13 @@ import type { Clock } from "./clock.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 export type AddressPrivacy = "Plain" | "Hashed" | "Omitted";
-export type LogFields = Readonly<Record<string, unknown>>;
+/** Every line has a time, a level and a message of its own: a field by that name would hide it. */
+export interface LogFields {
+  readonly [field: string]: unknown;
+  readonly time?: never;
+  readonly level?: never;
+  readonly message?: never;
+}
 
 export interface Log {
   debug(message: string, fields?: LogFields): void;

@@ -108,7 +108,7 @@ export class Aftermath {
     } catch (error) {
       const delivered = conclusions.filter(({ verdict }) => verdict.kind === "delivered").length;
       this.#ports.log.error("outcomes could not be recorded and come back after the restart", {
-        message: entry.message.id,
+        id: entry.message.id,
         recipients: conclusions.length,
         delivered,
         error,
@@ -160,7 +160,7 @@ export class Aftermath {
       return await readHeader(this.#ports, message);
     } catch (error) {
       this.#ports.log.warn("cannot read the header for a delivery status notification", {
-        message: message.id,
+        id: message.id,
         error,
       });
       return null;

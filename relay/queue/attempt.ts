@@ -50,7 +50,7 @@ export async function attempt(ports: EnginePorts, order: AttemptOrder): Promise<
     return { kind: "done", result: watchdog.barked() ? { ...result, failedAt: brokeAt(result) } : result };
   } catch (error) {
     // The port says it never rejects; if it does, the mail shall still be tried again.
-    ports.log.error("the deliverer failed", { message: order.message.id, error });
+    ports.log.error("the deliverer failed", { id: order.message.id, error });
     return { kind: "done", result: broken(order, error instanceof Error ? error.message : String(error)) };
   } finally {
     watchdog.stop();

@@ -126,7 +126,7 @@ export class Flights {
     const now = this.#ports.clock.now();
     if (end.kind === "local") {
       this.#ports.log.error("a message cannot be sent for reasons of ours", {
-        message: entry.message.id,
+        id: entry.message.id,
         reason: end.reason,
       });
       this.#free(start, 0);
@@ -218,7 +218,7 @@ export class Flights {
     this.#ports.metrics.outcome({ source: source ?? "", provider, result, class: verdict.class ?? "" });
     const { last } = verdict;
     this.#ports.log.info(result, {
-      message: entry.message.id,
+      id: entry.message.id,
       recipient: this.#ports.log.address(recipient.address),
       attempts: verdict.attempts,
       source,

@@ -75,7 +75,7 @@ export async function sendNotice(
       config,
     });
   } catch (error) {
-    ports.log.error("cannot compose a delivery status notification", { message: message.id, error });
+    ports.log.error("cannot compose a delivery status notification", { id: message.id, error });
     return "impossible";
   }
   for (;;) {
@@ -84,7 +84,7 @@ export async function sendNotice(
       return composed.message;
     } catch (error) {
       if (!(error instanceof SpoolError)) {
-        ports.log.error("cannot queue a delivery status notification", { message: message.id, error });
+        ports.log.error("cannot queue a delivery status notification", { id: message.id, error });
         return "impossible";
       }
       if (signal.aborted) return "stopped";
