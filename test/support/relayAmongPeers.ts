@@ -11,7 +11,7 @@ import { type DnsServer, dnsServer, type ZoneEntry } from "./dnsServer.ts";
 import { freePort, runProgram } from "./peers/program.ts";
 import { type RelayProcess, type RelayProcessOptions, startRelay, testConfig } from "./relayProcess.ts";
 import { SmtpClient } from "./smtpClient.ts";
-import type { PeerScript, SmtpPeer } from "./smtpPeer.ts";
+import type { PeerMessage, PeerScript, SmtpPeer } from "./smtpPeer.ts";
 
 export interface RelayAmongPeers extends AsyncDisposable {
   readonly relay: RelayProcess;
@@ -19,7 +19,7 @@ export interface RelayAmongPeers extends AsyncDisposable {
   /** The server that receives for a recipient domain. */
   peer(domain: string): SmtpPeer;
   /** The configuration of the start with these parts replaced. */
-  config(overrides?: Partial<RelayConfig>): RelayConfig;
+  readonly config: (overrides?: Partial<RelayConfig>) => RelayConfig;
   /** Replaces the configuration and waits until its revision is in force. */
   apply(overrides: Partial<RelayConfig> & { readonly revision: string }): Promise<void>;
   /** Submits a small message in a session of its own. Returns its queue id. */
@@ -104,6 +104,13 @@ export async function submit(session: SmtpClient, recipients: readonly string[])
   const id = /[0-9A-HJKMNP-TV-Z]{26}/.exec(whole)?.[0];
   if (id === undefined) throw new Error(`The reply names no queue id: ${whole}`);
   return id;
+}
+
+/** Whom these messages were for, in the order of the alphabet. */
+export function recipientsOf(messages: readonly PeerMessage[]): string[] {
+  return messages
+    .flatMap(({ recipients }) => recipients.map(({ address }) => address))
+    .toSorted((one, other) => one.localeCompare(other));
 }
 
 /** All on one port, as MX hosts are, each at an address of its own. */

@@ -64,7 +64,7 @@ test("a peer that hangs is told of as in flight", async () => {
 test("one recipient of two is refused for now: the other has the mail, once", async () => {
   const id = await world.send("fine@half.test", "full@half.test");
   await world.peer("half.test").until(() => world.peer("half.test").messages.length === 1);
-  await expect.poll(() => world.cli("show", id)).toMatch(/full@half\.test +waiting/);
+  await expect.poll(() => world.cli("show", id), { timeout: 10_000 }).toMatch(/full@half\.test +waiting/);
   const shown = await world.cli("show", id);
   expect(shown).toMatch(/fine@half\.test +delivered/);
   expect(shown).toMatch(/452 4\.2\.2 .*mailbox full/);
