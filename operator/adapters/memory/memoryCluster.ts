@@ -79,7 +79,7 @@ export interface MemoryCluster extends KubeClient {
   compact(): void;
 }
 
-/** What the server sets; sent values are ignored. */
+/** What the server sets; sent values are ignored, but for a resourceVersion, which is a precondition. */
 const serverMetadata = [
   "uid",
   "resourceVersion",
@@ -156,6 +156,7 @@ class Cluster implements MemoryCluster {
   async apply(sent: ApplyObject, fieldManager: string): Promise<KubeObject> {
     const type = this.#served(sent);
     const stored = this.#store.get(kindId(type), objectId(sent.metadata));
+    this.#expectVersion(type, sent, stored);
     const config = asJson(sent);
     const metadata = config["metadata"] as JsonObject;
     for (const field of serverMetadata) delete metadata[field];
@@ -183,6 +184,7 @@ class Cluster implements MemoryCluster {
     if (stored === undefined || !type.statusSubresource) {
       throw new KubeError("NotFound", 404, `${type.plural} "${sent.metadata.name}" not found`);
     }
+    this.#expectVersion(type, sent, stored);
     const status = asJson(sent)["status"];
     const before = asJson(stored.object);
     const result = serverSideApply(
@@ -238,6 +240,17 @@ class Cluster implements MemoryCluster {
       "NotFound",
       404,
       `the server could not find the requested resource (${kindId(type)})`,
+    );
+  }
+
+  /** An apply that names a version is refused unless the object is at it. */
+  #expectVersion(type: ServedType, sent: ApplyObject, stored: StoredObject | undefined): void {
+    const { resourceVersion, name } = sent.metadata;
+    if (resourceVersion === undefined || resourceVersion === stored?.object.metadata.resourceVersion) return;
+    throw new KubeError(
+      "Conflict",
+      409,
+      `Operation cannot be fulfilled on ${type.plural} "${name}": the object has been modified; please apply your changes to the latest version and try again`,
     );
   }
 

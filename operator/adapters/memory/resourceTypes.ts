@@ -115,6 +115,8 @@ export function defaultTypes(): ServedType[] {
       statusSubresource: true,
       countsGeneration: true,
     }),
+    builtIn("coordination.k8s.io/v1", "Lease", "leases"),
+    builtIn("events.k8s.io/v1", "Event", "events"),
     builtIn("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", { countsGeneration: true }),
   ];
 }
