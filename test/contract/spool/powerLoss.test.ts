@@ -118,9 +118,9 @@ async function story(options: {
       files,
       options: {
         reserveBytes: 0,
-        segmentBytes: 600,
+        segmentBytes: 400,
         checkpointBytes: 1500,
-        compactionSlackBytes: 300,
+        compactionSlackBytes: 0,
         inlineBytes: 500,
         batchBytes: 2000,
       },
@@ -154,7 +154,7 @@ test("through power losses at any operation, promises hold", { timeout: 120_000 
     fc.asyncProperty(fc.integer(), fc.array(life, { minLength: 1, maxLength: 4 }), async (seed, lives) => {
       checked += await story({ seed, lives, faults: [] });
     }),
-    { numRuns: 60 },
+    { numRuns: 100 },
   );
 
   expect(checked).toBeGreaterThan(500);
@@ -172,7 +172,7 @@ test("so they do when writes and syncs fail now and then", { timeout: 120_000 },
         checked += await story({ seed, lives, faults });
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 100 },
   );
 
   expect(checked).toBeGreaterThan(300);
