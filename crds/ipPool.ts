@@ -32,9 +32,9 @@ export const ipPoolSpec = z.strictObject({
     }),
   warmup: z
     .strictObject({
-      ramp: z.enum(["Standard", "Conservative", "Custom", "Off"]).default("Standard").meta({
+      ramp: z.enum(["Standard", "Conservative", "Custom", "None"]).default("Standard").meta({
         description:
-          "How the daily limit of a new address grows. Standard: 200, 500, 1,000 … Conservative: a third more each day from 300. Custom: `dailyLimits`. Off: addresses are warm already, no limit.",
+          "How the daily limit of a new address grows. Standard: 200, 500, 1,000 … Conservative: a third more each day from 300. Custom: `dailyLimits`. None: addresses are warm already, no limit.",
       }),
       dailyLimits: z.array(rampDay).max(90).optional().meta({
         description:
@@ -49,9 +49,9 @@ export const ipPoolSpec = z.strictObject({
     }),
   checks: z
     .strictObject({
-      forwardConfirmedReverseDns: z.enum(["Require", "Warn", "Off"]).default("Require").meta({
+      forwardConfirmedReverseDns: z.enum(["Require", "Warn", "Skip"]).default("Require").meta({
         description:
-          "PTR of the address gives `ehloName` and that name resolves to the address. Require: it sends only when that holds.",
+          "PTR of the address gives `ehloName` and that name resolves to the address. Require: it sends only when that holds. Warn: it sends, and a condition tells. Skip: nobody looks.",
       }),
     })
     .prefault({})

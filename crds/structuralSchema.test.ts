@@ -129,6 +129,7 @@ describe("structuralSchema() refuses what the API server would", () => {
     ["a union", z.union([text, z.int().min(0)]), "no single type"],
     ["a nullable field", text.nullable(), '"nullable"'],
     ["anything at all", z.any(), "no single type"],
+    ["a value that YAML 1.1 reads as a boolean", z.enum(["Strict", "Off"]), 'the value "Off"'],
     ["a list without a bound", z.array(text).meta(atomic), "has no maxItems"],
     ["a list without a list type", z.array(text).max(2), "x-kubernetes-list-type"],
     [

@@ -148,8 +148,18 @@ function requireKeys(items: StructuralSchema, keys: readonly string[], path: str
   }
 }
 
+/** Words YAML 1.1 takes for booleans; "True" and "False" of conditions are Kubernetes' own and never typed. */
+const yamlBoolean = /^(y|n|yes|no|on|off)$/i;
+
 function stringSchema(raw: Raw, path: string): StringSchema {
   const values = strings(raw["enum"]);
+  const odd = values.find((value) => yamlBoolean.test(value));
+  if (odd !== undefined) {
+    throw refusal(
+      path,
+      `has the value "${odd}", which Kubernetes' tools read as a boolean when it is not quoted`,
+    );
+  }
   if (values.length > 0) return { type: "string", ...common(raw), enum: values };
   if (raw["format"] === "date-time") {
     // zod's own pattern says the same as the format, at great length.

@@ -32,7 +32,14 @@ export interface Environment {
   readonly submissionHost: string | null;
   /** Ports clients reach, by listener port, where they differ: local mode's 587 → 1587. */
   readonly submissionPorts: Readonly<Record<number, number>>;
+  /** How often relays that are settled are asked for a report, in seconds. */
+  readonly reportSeconds: number;
+  /** Figures in status move at most this often for an object, in seconds: an API server is no ticker. */
+  readonly figuresSeconds: number;
 }
+
+/** The calm of a cluster, where every write is everybody's. */
+export const CLUSTER_RHYTHM = { reportSeconds: 15, figuresSeconds: 60 } as const;
 
 export interface SecretObject extends KubeObject {
   kind: "Secret";

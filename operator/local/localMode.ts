@@ -184,6 +184,9 @@ async function start(options: LocalModeOptions, lifecycle: Lifecycle): Promise<L
     forbiddenNetworks: forbiddenNetworks(options.dns),
     submissionHost: "127.0.0.1",
     submissionPorts,
+    // Nobody else shares this API server, and somebody watches the table.
+    reportSeconds: 3,
+    figuresSeconds: 3,
   };
   const prepare = async (wished: readonly (ApplyObject | KubeObject)[]) => {
     const wanted = listenersOf(wished);

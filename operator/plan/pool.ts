@@ -7,7 +7,7 @@ import { blocking } from "./problem.ts";
 
 /** The questions to ask DNS about this pool. */
 export function expectedPoolRecords(pool: IpPool): readonly ExpectedRecord[] {
-  return pool.spec.checks.forwardConfirmedReverseDns === "Off" ? [] : poolRecords(pool);
+  return pool.spec.checks.forwardConfirmedReverseDns === "Skip" ? [] : poolRecords(pool);
 }
 
 export function planPool(world: PoolWorld): Plan {

@@ -52,7 +52,7 @@ test("a pod whose spool was never seen is trusted with nothing it may have forgo
 
 test("warm addresses have no rows", () => {
   const pool = aPool({
-    spec: { warmup: { ramp: "Off" } },
+    spec: { warmup: { ramp: "None" } },
     status: { addresses: [{ ...warming("a", "192.0.2.10", "mail-0"), state: "Warm" }] },
   });
   const [first] = configOf(plan({ pools: [pool], allPools: [pool] })).pods;

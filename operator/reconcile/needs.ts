@@ -8,6 +8,7 @@ import type { Random } from "../../relay/kit/random.ts";
 import type { ApplyObject, KubeClient, KubeObject } from "../adapters/kubeClient.ts";
 import type { KeyGenerator } from "../adapters/keyGenerator.ts";
 import { resources } from "../resources.ts";
+import { pemEntry } from "../plan/dkimKeys.ts";
 import type { Need, Plan, SecretObject } from "../world.ts";
 import { APPLIED_HASH } from "./differs.ts";
 import type { Writer } from "./writer.ts";
@@ -82,7 +83,7 @@ export class Needs {
       case "password":
         return { password: base64(Buffer.from(random.bytes(PASSWORD_BYTES)).toString("base64url")) };
       case "dkimKey":
-        return { [dkimEntry(need.selector)]: base64(await keys.dkimKey(need.algorithm)) };
+        return { [pemEntry(need.selector)]: base64(await keys.dkimKey(need.algorithm)) };
       case "certificate": {
         const { certificate, key } = await keys.certificate(need.hostname);
         return { [configFiles.certificate]: base64(certificate), [configFiles.certificateKey]: base64(key) };
@@ -91,17 +92,12 @@ export class Needs {
   }
 }
 
-/** Entry of a DKIM private key in its Secret. */
-export function dkimEntry(selector: string): string {
-  return `${selector}.pem`;
-}
-
 function entriesOf(need: Need): string[] {
   switch (need.kind) {
     case "password":
       return ["password"];
     case "dkimKey":
-      return [dkimEntry(need.selector)];
+      return [pemEntry(need.selector)];
     case "certificate":
       return [configFiles.certificate, configFiles.certificateKey];
   }

@@ -26,11 +26,11 @@ test("an age that grows by itself is written ever more rarely", () => {
 
 test("figures move together, at most once a minute", () => {
   const at = (seconds: number) =>
-    figuresMove(["none", "inAMinute"], "2026-11-23T12:00:00Z", NOON + seconds * 1000);
+    figuresMove(["none", "inAMinute"], "2026-11-23T12:00:00Z", NOON + seconds * 1000, 60);
 
   expect([at(15), at(59), at(60)]).toEqual([false, false, true]);
-  expect(figuresMove(["atOnce"], "2026-11-23T12:00:00Z", NOON + 1000)).toBe(true);
-  expect(figuresMove(["none"], "2026-11-23T12:00:00Z", NOON + 3_600_000)).toBe(false);
+  expect(figuresMove(["atOnce"], "2026-11-23T12:00:00Z", NOON + 1000, 60)).toBe(true);
+  expect(figuresMove(["none"], "2026-11-23T12:00:00Z", NOON + 3_600_000, 60)).toBe(false);
 });
 
 test("counts keep three digits, ages one unit", () => {

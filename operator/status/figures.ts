@@ -5,8 +5,6 @@
  */
 import type { Instant } from "../world.ts";
 
-export const FIGURES_INTERVAL_MS = 60_000;
-
 /** Share of the larger number a count has to move by. */
 const COUNT_THRESHOLD = 0.1;
 /** Ages grow by themselves: they are shown in steps of a quarter. */
@@ -34,9 +32,10 @@ export function figuresMove(
   movements: readonly Movement[],
   figuresAt: string | undefined,
   now: Instant,
+  figuresSeconds: number,
 ): boolean {
   if (movements.includes("atOnce")) return true;
-  const due = figuresAt === undefined || now - Date.parse(figuresAt) >= FIGURES_INTERVAL_MS;
+  const due = figuresAt === undefined || now - Date.parse(figuresAt) >= figuresSeconds * 1000;
   return due && movements.includes("inAMinute");
 }
 

@@ -10,8 +10,6 @@ import type { ReconcileResult } from "../reconcile/result.ts";
 import type { DomainWorld, Plan, PoolWorld, RelayPlan, RelayWorld } from "../world.ts";
 import { EVE_MS, nextUtcMidnight } from "../warmup/days.ts";
 
-/** Reports while pods exist. */
-const REPORT_SECONDS = 15;
 /** Reports while something is under way that a report will end. */
 const SOON_SECONDS = 2;
 /** What is missing is watched; this is for what no watch sees. */
@@ -26,7 +24,7 @@ export function relayNextLook(world: RelayWorld, plan: RelayPlan, status: SmtpRe
   if (world.pods.length > 0) {
     return {
       kind: "again",
-      afterSeconds: isTrue(status.conditions, "Reconciling") ? SOON_SECONDS : REPORT_SECONDS,
+      afterSeconds: isTrue(status.conditions, "Reconciling") ? SOON_SECONDS : world.environment.reportSeconds,
     };
   }
   if (blocking !== undefined) return waiting(blocking.reason);
@@ -58,7 +56,7 @@ export function poolNextLook(world: PoolWorld, _plan: Plan, status: IpPoolStatus
   const records = status.records ?? [];
   const pending = records.some(({ state }) => state !== "Verified");
   const moving = status.addresses?.some((address) => isMoving(address)) === true;
-  const reports = hasPods ? (moving ? SOON_SECONDS : REPORT_SECONDS) : IDLE_SECONDS;
+  const reports = hasPods ? (moving ? SOON_SECONDS : world.environment.reportSeconds) : IDLE_SECONDS;
   const dns =
     records.length === 0 ? IDLE_SECONDS : pending ? poolDnsSeconds(world, status) : DNS_SECONDS.verified;
   return { kind: "again", afterSeconds: Math.min(untilDate, reports, dns) };

@@ -89,7 +89,7 @@ function pauseDecisions(before: AddressStatus | undefined, paused: boolean): Add
 
 /** Absent: the pool asks for no proof. */
 function checksOf({ world, spec, records }: AddressView, before: AddressStatus | undefined): Check[] {
-  if (world.pool.spec.checks.forwardConfirmedReverseDns === "Off") return [];
+  if (world.pool.spec.checks.forwardConfirmedReverseDns === "Skip") return [];
   const name = "ForwardConfirmedReverseDns";
   const mine = records.filter((record) =>
     record.name === spec.ehloName
@@ -141,7 +141,7 @@ function warmupOf(
   { world, spec, ramp }: AddressView,
   before: AddressStatus | undefined,
 ): { warmup: WarmupStatus | undefined; decisions: readonly Decision[] } {
-  // Off keeps the place on the ramp, so that turning it on again goes on there.
+  // None keeps the place on the ramp, so that turning it on again goes on there.
   if (ramp === null) return { warmup: before?.warmup, decisions: [] };
   // Known and without a ramp: it is warm, whatever the manifest says again.
   if (before !== undefined && before.warmup === undefined) return { warmup: undefined, decisions: [] };

@@ -71,7 +71,7 @@ function verifiedFinding(
   if (plan.problems.length > 0) {
     return { type, status: "False", reason: "AddressClaimed", message: sentences(plan.problems) };
   }
-  if (world.pool.spec.checks.forwardConfirmedReverseDns === "Off") {
+  if (world.pool.spec.checks.forwardConfirmedReverseDns === "Skip") {
     return { type, status: "Unknown", reason: "ChecksOff", message: "spec.checks asks for no proof." };
   }
   const of = (result: "Pass" | "Fail" | "Unknown") =>

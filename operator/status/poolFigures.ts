@@ -22,10 +22,11 @@ export function calmFigures(
   before: IpPoolStatus | undefined,
   addresses: readonly AddressStatus[],
   now: number,
+  figuresSeconds: number,
 ): CalmFigures {
   const former = new Map(before?.addresses?.map((address) => [address.name, address]));
   const movements = addresses.flatMap((address) => movementsOf(former.get(address.name), address));
-  if (figuresMove(movements, before?.figuresAt, now)) {
+  if (figuresMove(movements, before?.figuresAt, now, figuresSeconds)) {
     return { addresses, figuresAt: timestampOf(now) };
   }
   return {

@@ -64,9 +64,9 @@ test("when no address passes, the pool waits for a person", () => {
   expect(said("Stalled")).toContain("True ReverseDnsFailed");
 });
 
-test("with Warn a failed check is told and the address sends; with Off nothing is asked", () => {
+test("with Warn a failed check is told and the address sends; with Skip nothing is asked", () => {
   const warn = aPool({ spec: { checks: { forwardConfirmedReverseDns: "Warn" } } });
-  const off = aPool({ spec: { checks: { forwardConfirmedReverseDns: "Off" } } });
+  const off = aPool({ spec: { checks: { forwardConfirmedReverseDns: "Skip" } } });
 
   expect(states(look(world({ pool: warn }, wrong)).status)).toEqual(["a Warming", "b Warming"]);
   expect(look(world({ pool: warn }, wrong)).said("AddressesVerified")).toContain("False ReverseDnsFailed");
@@ -107,7 +107,7 @@ test("an address that an older pool holds is blocked here and named; the older p
 });
 
 test("a warm pool says so, and a paused one too", () => {
-  const warm = look(world({ pool: aPool({ spec: { warmup: { ramp: "Off" } } }) }));
+  const warm = look(world({ pool: aPool({ spec: { warmup: { ramp: "None" } } }) }));
   expect(warm.status).toMatchObject({ ready: "2/2", warming: "warm" });
   expect(warm.status.today).toBeUndefined();
   expect(warm.said("WarmingUp")).toBe("False Warm: No address is limited by a ramp.");

@@ -39,7 +39,12 @@ export function poolStatus(world: PoolWorld, plan: Plan): IpPoolStatus {
   });
   const removed = removedAddresses(world, history);
   history = removed.history;
-  const { addresses, figuresAt } = calmFigures(before, [...present, ...removed.addresses], now);
+  const { addresses, figuresAt } = calmFigures(
+    before,
+    [...present, ...removed.addresses],
+    now,
+    world.environment.figuresSeconds,
+  );
   const shown = addresses.slice(0, MOST_ADDRESSES);
   const current = shown.slice(0, present.length);
   return {
@@ -67,7 +72,7 @@ export function maySend({ state }: AddressStatus): boolean {
 
 function recordsOf(world: PoolWorld): readonly PoolRecord[] {
   const { pool } = world;
-  if (pool.spec.checks.forwardConfirmedReverseDns === "Off") return [];
+  if (pool.spec.checks.forwardConfirmedReverseDns === "Skip") return [];
   const previous = (pool.status?.records ?? []).map((record) => ({
     ...record,
     purpose: purposeOf(record.type),

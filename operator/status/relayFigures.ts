@@ -31,7 +31,9 @@ export function relayFigures(world: RelayWorld, aggregate: Aggregate, textMoved:
   ];
   const movements = figures.map(movementOf);
   if (textMoved) movements.push("inAMinute");
-  const moves = aggregate.reports.size > 0 && figuresMove(movements, before?.figuresAt, world.now);
+  const moves =
+    aggregate.reports.size > 0 &&
+    figuresMove(movements, before?.figuresAt, world.now, world.environment.figuresSeconds);
   if (!moves) {
     return { queue: before?.queue, queued: queuedBefore, figuresAt: before?.figuresAt, textsMayMove: false };
   }

@@ -19,7 +19,7 @@ import { relayStatus } from "./relayStatus.ts";
 
 const certificate = await makeCertificate("mail.example.com");
 const warm = aPool({
-  spec: { warmup: { ramp: "Off" } },
+  spec: { warmup: { ramp: "None" } },
   status: {
     addresses: [
       { name: "a", ip: "192.0.2.10", state: "Warm", checks: [] },

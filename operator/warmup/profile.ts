@@ -65,7 +65,7 @@ export function rampOf(warmup: IpPoolSpec["warmup"]): Ramp | null {
         ? standard
         : { name: "Custom", dailyLimits, providerPercent: {}, source: "spec.warmup.dailyLimits" };
     }
-    case "Off":
+    case "None":
       return null;
   }
 }

@@ -10,7 +10,7 @@ import type { IpPool, ResourceMeta, SendingDomain, SmtpRelay } from "../../crds/
 import { sendingDomainSpec, type SendingDomainStatus } from "../../crds/sendingDomain.ts";
 import { smtpRelaySpec, type SmtpRelayStatus } from "../../crds/smtpRelay.ts";
 import type { KubeObject } from "../../operator/adapters/kubeClient.ts";
-import type { Environment, PodView, SecretObject } from "../../operator/world.ts";
+import { CLUSTER_RHYTHM, type Environment, type PodView, type SecretObject } from "../../operator/world.ts";
 import type { RelayReport } from "../../relay/contract/report.ts";
 
 export const NAMESPACE = "default";
@@ -150,6 +150,7 @@ export function anEnvironment(overrides: Partial<Environment> = {}): Environment
     forbiddenNetworks: [],
     submissionHost: null,
     submissionPorts: {},
+    ...CLUSTER_RHYTHM,
     ...overrides,
   };
 }
