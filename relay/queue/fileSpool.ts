@@ -29,6 +29,7 @@ import type { ContentLocation, MetadataRecord } from "./log/metadata.ts";
 import { defaultLimits, type SpoolLimits } from "./log/limits.ts";
 import { MetadataLog } from "./log/metadataLog.ts";
 import { recoverSpool } from "./log/recovery.ts";
+import { SharedFiles } from "./log/sharedFiles.ts";
 import { SpoolIndex } from "./log/spoolIndex.ts";
 import { Upkeep } from "./log/upkeep.ts";
 import {
@@ -81,6 +82,7 @@ class FileSpool implements Spool, WriterHost {
   readonly #health: StoreHealth;
   readonly #committer: Committer;
   readonly #upkeep: Upkeep;
+  readonly #reading: SharedFiles;
   readonly #writers = new Map<MessageId, SpoolWriter>();
   #life: "new" | "open" | "closing" = "new";
   #closing: Promise<void> | undefined;
@@ -91,6 +93,7 @@ class FileSpool implements Spool, WriterHost {
     this.#parts = parts;
     const { files, directory, limits, log, clock } = parts;
     const now = () => clock.now();
+    this.#reading = new SharedFiles(files);
     this.inlineBytes = limits.inlineBytes;
     this.budget = { usedBytes: 0, limitBytes: limits.bufferedBytes };
     const index = this.#index;
@@ -266,7 +269,7 @@ class FileSpool implements Spool, WriterHost {
       const { content, message } = entry;
       const { path, offset } = this.#contents.placeOf(id, content);
       try {
-        return { file: await this.#parts.files.open(path), offset, sizeBytes: message.sizeBytes };
+        return { file: await this.#reading.open(path), offset, sizeBytes: message.sizeBytes };
       } catch (error) {
         if (isMissing(error) && attempt < 3 && this.#index.get(id)?.content !== content) continue;
         throw new SpoolError(`Cannot read message ${id}: ${reasonOf(error)}.`, { cause: error });

@@ -5,13 +5,13 @@
 import { Readable } from "node:stream";
 
 import type { MessageId } from "../../message.ts";
-import type { StoredFile } from "../files.ts";
 import { SpoolError } from "../spool.ts";
 import { BLOCK_BYTES, blockPlace, openBlock } from "./contentBlocks.ts";
+import type { ReadableFile } from "./sharedFiles.ts";
 
 /** An open file with the content, and where its first block begins. */
 export interface OpenContent {
-  readonly file: StoredFile;
+  readonly file: ReadableFile;
   readonly offset: number;
   readonly sizeBytes: number;
 }
