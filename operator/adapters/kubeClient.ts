@@ -48,7 +48,7 @@ export interface ApplyObject {
     annotations?: Record<string, string>;
     ownerReferences?: OwnerReference[];
     finalizers?: string[];
-    /** Precondition: Conflict unless the object is at this version. For locks; desired state sends none. */
+    /** Precondition: Conflict when the object is at another version. For locks; desired state sends none. */
     resourceVersion?: string;
   };
   [field: string]: unknown;

@@ -4,10 +4,16 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { createClusterClient, type ClusterClient } from "../../operator/adapters/cluster/clusterClient.ts";
+import {
+  createClusterClient,
+  type ClusterClient,
+  leases,
+} from "../../operator/adapters/cluster/clusterClient.ts";
+import { LeaderLease } from "../../operator/adapters/cluster/leaderLease.ts";
 import { kubeConfigAccess } from "../../operator/adapters/cluster/kubeConfigAccess.ts";
 import { resources } from "../../operator/resources.ts";
 import { systemClock } from "../../relay/kit/clock.ts";
+import { silentLog } from "../../relay/kit/log.ts";
 import { systemRandom } from "../../relay/kit/random.ts";
 import { kubeContract } from "../contract/kube/suite.ts";
 import { type ApiServer, startApiServer } from "../support/cluster/apiServer.ts";
@@ -40,8 +46,46 @@ describe("the client on a real API server", () => {
       dataa: { a: "MQ==" },
     };
 
-    await expect(client.apply(typo, "test")).rejects.toThrow(/dataa/);
+    await expect(client.apply(typo, "test")).rejects.toMatchObject({
+      reason: "Invalid",
+      message: expect.stringContaining("dataa"),
+    });
     expect(await client.get(resources.secrets, { namespace, name: "typo" })).toBeNull();
+  });
+
+  test("of two candidates for a Lease one leads, and hands it over when it stops", async () => {
+    const stop = new AbortController();
+    const candidate = (identity: string) =>
+      new LeaderLease({
+        client,
+        clock: systemClock,
+        random: systemRandom,
+        log: silentLog,
+        namespace,
+        name: "leader",
+        identity,
+        leaseDurationSeconds: 3,
+        renewDeadlineSeconds: 2,
+        retrySeconds: 0.2,
+      });
+    const candidates = { one: candidate("one"), two: candidate("two") };
+    const waiting = Object.values(candidates).map((each) => each.acquire(stop.signal));
+
+    const leaders = () => Object.values(candidates).filter(({ leading }) => leading).length;
+
+    const first = await Promise.race(waiting);
+    expect(leaders()).toBe(1);
+    await first?.release();
+    expect(leaders()).toBe(0);
+    await Promise.all(waiting);
+
+    expect(leaders()).toBe(1);
+    const lease = await client.get(leases, { namespace, name: "leader" });
+    expect(lease?.["spec"]).toMatchObject({
+      holderIdentity: candidates.one.leading ? "one" : "two",
+      leaseTransitions: 2,
+    });
+    stop.abort();
   });
 
   test("who may not is told Forbidden, for calls and for watches", async () => {

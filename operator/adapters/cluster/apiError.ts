@@ -22,8 +22,11 @@ export function statusError(code: number, body: unknown, purpose: string): KubeE
   const status = readStatus(body);
   const told = status.message ?? (typeof body === "string" ? body.trim() : "");
   const message = `Cannot ${purpose}: ${cut(told === "" ? `the server answered ${code}` : told)}`;
-  return new KubeError(reasonOf(code, status.reason), code, message);
+  return new KubeError(undeclared.test(told) ? "Invalid" : reasonOf(code, status.reason), code, message);
 }
+
+/** An apply with a field the schema does not have is answered with 500, as if the server were at fault. */
+const undeclared = /^failed to create typed patch object/;
 
 /** `body` as a Status; empty when it is something else. */
 export function readStatus(body: unknown): StatusBody {

@@ -181,6 +181,8 @@ export class LeaderLease {
       // Our own Lease need not be read again before it is renewed: a Conflict will tell.
       if (this.holder !== identity) {
         const found = await client.get(leases, key);
+        // Who deletes the Lease does not stop its holder, who has yet to notice.
+        if (found === null && this.holder !== null && !this.#expired) return "taken";
         this.#observe(found ?? (await client.apply(this.#object({}), LEASE_MAKER)));
       }
       if (this.holder !== null && this.holder !== identity && !this.#expired) return "taken";

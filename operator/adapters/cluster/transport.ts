@@ -260,15 +260,16 @@ const neverSent = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREA
 function refused(request: ApiRequest, response: IncomingMessage, body: unknown): Attempt {
   const code = response.statusCode ?? 0;
   const status = readStatus(body);
+  const error = statusError(code, body, request.purpose);
   const asked = Number(response.headers["retry-after"] ?? status.details?.retryAfterSeconds ?? Number.NaN);
   return {
     kind: "refused",
-    error: statusError(code, body, request.purpose),
+    error,
     code,
     subject: status.details?.name ?? null,
     retryAfterMs: Number.isFinite(asked) && asked >= 0 ? asked * 1000 : null,
     doubtful: code >= 500,
-    worthRetrying: code === 429 || code === 401 || code >= 500,
+    worthRetrying: code === 429 || code === 401 || (code >= 500 && error.reason !== "Invalid"),
   };
 }
 

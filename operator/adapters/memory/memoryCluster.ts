@@ -243,10 +243,11 @@ class Cluster implements MemoryCluster {
     );
   }
 
-  /** An apply that names a version is refused unless the object is at it. */
+  /** An apply that names a version is refused when the object is at another one. */
   #expectVersion(type: ServedType, sent: ApplyObject, stored: StoredObject | undefined): void {
     const { resourceVersion, name } = sent.metadata;
-    if (resourceVersion === undefined || resourceVersion === stored?.object.metadata.resourceVersion) return;
+    const found = stored?.object.metadata.resourceVersion;
+    if (resourceVersion === undefined || found === undefined || resourceVersion === found) return;
     throw new KubeError(
       "Conflict",
       409,
