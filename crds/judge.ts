@@ -51,7 +51,7 @@ export type Judgement =
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /** The API server leaves CEL rules alone while there is one of these. */
-const blocking: readonly ProblemKind[] = ["Required", "TypeInvalid", "TooLong", "TooMany"];
+const blocking: readonly ProblemKind[] = ["Required", "TypeInvalid", "Unsupported", "TooLong", "TooMany"];
 
 const schemas = {
   SmtpRelay: resourceSchema("SmtpRelay"),
