@@ -1,0 +1,254 @@
+/**
+ * A real API server for tests: etcd and kube-apiserver of our own on loopback, RBAC on, tokens drawn for
+ * several identities. Ready in seconds. Either half can be stopped and started again and keeps its data.
+ */
+import { generateKeyPairSync } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { freePort, type Program, startProgram } from "../peers/program.ts";
+import { type AuditEvent, auditPolicy, type AuditScope, readAudit } from "./audit.ts";
+import { programPath } from "./binaries.ts";
+import {
+  type Identities,
+  type IdentityName,
+  kubeconfigText,
+  makeIdentities,
+  type ServiceAccountNames,
+  tokenFile,
+} from "./identities.ts";
+import { RawApi } from "./rawApi.ts";
+
+export interface ApiServerOptions {
+  /** Where to listen: loopback, or the address of a bridge that pods reach. */
+  readonly address?: string;
+  readonly audit?: AuditScope;
+  /** ServiceAccounts that the identities `operator` and `relay` stand for. */
+  readonly operator?: ServiceAccountNames;
+  readonly relay?: ServiceAccountNames;
+  /** More flags for kube-apiserver, which win. */
+  readonly flags?: readonly string[];
+}
+
+export type Half = "etcd" | "kube-apiserver";
+
+export interface ApiServer extends AsyncDisposable {
+  readonly url: string;
+  /** PEM. */
+  readonly ca: string;
+  /** Of the server itself; removed with it. */
+  readonly directory: string;
+  readonly identities: Identities;
+  /** Signs tokens of ServiceAccounts: for the controller manager. */
+  readonly serviceAccountKeyFile: string;
+  readonly caFile: string;
+  /** As admin. */
+  readonly admin: RawApi;
+  as(identity: IdentityName): RawApi;
+  kubeconfig(identity: IdentityName): string;
+  /** Path of a kubeconfig, for programs. */
+  kubeconfigFile(identity: IdentityName): string;
+  audited(): readonly AuditEvent[];
+  /** Ends one half: at once with SIGKILL, else in its own order. */
+  halt(half: Half, signal?: "SIGTERM" | "SIGKILL"): Promise<void>;
+  /** Starts a half that was ended, on its old port with its old data; resolves when it answers. */
+  resume(half: Half): Promise<void>;
+  /** Process id of a half; null while it is ended. */
+  pid(half: Half): number | null;
+  output(half: Half): string;
+}
+
+/** The first address of the range is the API server's own Service. */
+export const SERVICE_RANGE = "10.96.0.0/16";
+const READY_WITHIN_MS = 90_000;
+
+/** The programs must be there: ask providePrograms(apiServerPrograms) first. */
+export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
+  const directory = mkdtempSync(join(tmpdir(), "api-server-"));
+  try {
+    return await start(directory, options);
+  } catch (error) {
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function start(directory: string, options: ApiServerOptions): Promise<ApiServer> {
+  const address = options.address ?? "127.0.0.1";
+  const ports = { client: await freePort(), peer: await freePort(), api: await freePort(address) };
+  const url = `https://${address}:${ports.api}`;
+  const identities = makeIdentities(
+    options.operator ?? { namespace: "smtp-relay-operator", name: "smtp-relay-operator" },
+    options.relay ?? { namespace: "default", name: "mail" },
+  );
+  const files = writeFiles(directory, identities, options.audit);
+  const commands: Readonly<Record<Half, readonly string[]>> = {
+    etcd: etcdFlags(directory, ports),
+    "kube-apiserver": [...apiServerFlags(address, ports, files), ...(options.flags ?? [])],
+  };
+  const running = new Map<Half, Program>();
+  const clients = new Map<IdentityName, RawApi>();
+
+  const halt = async (half: Half, signal: "SIGTERM" | "SIGKILL" = "SIGTERM") => {
+    const program = running.get(half);
+    if (program === undefined) return;
+    if (signal === "SIGKILL") program.child.kill(signal);
+    await program.stop();
+    running.delete(half);
+  };
+  const stop = async () => {
+    for (const client of clients.values()) client[Symbol.dispose]();
+    // The API server first: it complains long and loud about an etcd that is gone.
+    await halt("kube-apiserver", "SIGKILL");
+    await halt("etcd", "SIGKILL");
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  };
+  const resume = async (half: Half) => {
+    if (running.has(half)) return;
+    const program = startProgram(programPath(half), commands[half]);
+    running.set(half, program);
+    const ready = half === "etcd" ? () => etcdAnswers(ports.client) : () => apiServerAnswers(url, files.ca);
+    await untilReady(half, program, ready);
+  };
+  try {
+    await resume("etcd");
+    await resume("kube-apiserver");
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+
+  const ca = readFileSync(files.ca, "utf8");
+  const as = (name: IdentityName): RawApi => {
+    const client = clients.get(name) ?? new RawApi(url, ca, identities[name].token);
+    clients.set(name, client);
+    return client;
+  };
+  const kubeconfig = (name: IdentityName) => kubeconfigText(url, ca, identities[name]);
+  return {
+    url,
+    ca,
+    directory,
+    identities,
+    serviceAccountKeyFile: files.serviceAccountKey,
+    caFile: files.ca,
+    admin: as("admin"),
+    as,
+    kubeconfig,
+    kubeconfigFile(name) {
+      const path = join(directory, `${name}.kubeconfig`);
+      writeFileSync(path, kubeconfig(name), { mode: 0o600 });
+      return path;
+    },
+    audited() {
+      if (options.audit === undefined) throw new Error("Cannot read the audit log: it was not asked for.");
+      return existsSync(files.auditLog) ? readAudit(files.auditLog) : [];
+    },
+    halt,
+    resume,
+    pid: (half) => running.get(half)?.child.pid ?? null,
+    output: (half) => running.get(half)?.output() ?? "",
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+interface Files {
+  readonly certificates: string;
+  readonly ca: string;
+  readonly serviceAccountKey: string;
+  readonly tokens: string;
+  readonly auditPolicy: string | null;
+  readonly auditLog: string;
+}
+
+function writeFiles(directory: string, identities: Identities, audit: AuditScope | undefined): Files {
+  const certificates = join(directory, "certificates");
+  mkdirSync(certificates);
+  const files: Files = {
+    certificates,
+    // The server makes its certificate and the authority behind it in this folder, and keeps them.
+    ca: join(certificates, "apiserver.crt"),
+    serviceAccountKey: join(directory, "service-account.key"),
+    tokens: join(directory, "tokens.csv"),
+    auditPolicy: audit === undefined ? null : join(directory, "audit-policy.yaml"),
+    auditLog: join(directory, "audit.log"),
+  };
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const key = privateKey.export({ type: "pkcs1", format: "pem" });
+  writeFileSync(files.serviceAccountKey, key, { mode: 0o600 });
+  writeFileSync(files.tokens, tokenFile(identities), { mode: 0o600 });
+  if (files.auditPolicy !== null && audit !== undefined) writeFileSync(files.auditPolicy, auditPolicy(audit));
+  return files;
+}
+
+interface Ports {
+  readonly client: number;
+  readonly peer: number;
+  readonly api: number;
+}
+
+function etcdFlags(directory: string, ports: Ports): string[] {
+  const client = `http://127.0.0.1:${ports.client}`;
+  const peer = `http://127.0.0.1:${ports.peer}`;
+  return [
+    `--data-dir=${join(directory, "etcd")}`,
+    "--name=throw-away",
+    `--listen-client-urls=${client}`,
+    `--advertise-client-urls=${client}`,
+    `--listen-peer-urls=${peer}`,
+    `--initial-advertise-peer-urls=${peer}`,
+    `--initial-cluster=throw-away=${peer}`,
+    // Nothing of this is to survive the machine.
+    "--unsafe-no-fsync",
+    "--log-level=warn",
+  ];
+}
+
+function apiServerFlags(address: string, ports: Ports, files: Files): string[] {
+  const loopback = address.startsWith("127.");
+  return [
+    `--etcd-servers=http://127.0.0.1:${ports.client}`,
+    `--bind-address=${address}`,
+    `--secure-port=${ports.api}`,
+    `--cert-dir=${files.certificates}`,
+    // An endpoint may not be a loopback address; nobody uses this one when there is no node.
+    `--advertise-address=${loopback ? "192.0.2.1" : address}`,
+    `--service-cluster-ip-range=${SERVICE_RANGE}`,
+    "--authorization-mode=Node,RBAC",
+    `--token-auth-file=${files.tokens}`,
+    "--service-account-issuer=https://kubernetes.default.svc",
+    `--service-account-key-file=${files.serviceAccountKey}`,
+    `--service-account-signing-key-file=${files.serviceAccountKey}`,
+    "--allow-privileged=true",
+    "--kubelet-preferred-address-types=InternalIP",
+    // A server that is to end has no load balancer to wait for.
+    "--shutdown-delay-duration=0s",
+    ...(files.auditPolicy === null
+      ? []
+      : [`--audit-policy-file=${files.auditPolicy}`, `--audit-log-path=${files.auditLog}`]),
+  ];
+}
+
+async function etcdAnswers(port: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(2000) });
+  return response.ok;
+}
+
+async function apiServerAnswers(url: string, caFile: string): Promise<boolean> {
+  using api = new RawApi(url, readFileSync(caFile, "utf8"), "none");
+  // Without a valid token the answer would be 401; anonymous callers may ask for this one.
+  const reply = await api.request("GET", "/readyz", { seconds: 2, anonymous: true });
+  return reply.code === 200;
+}
+
+async function untilReady(half: Half, program: Program, ready: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + READY_WITHIN_MS;
+  while (performance.now() < deadline) {
+    if (program.child.exitCode !== null || program.child.signalCode !== null) break;
+    if (await ready().catch(() => false)) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  await program.stop();
+  throw new Error(`Cannot start ${half}: it is not ready.\n${program.output().slice(-4000)}`);
+}
