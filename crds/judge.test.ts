@@ -255,17 +255,15 @@ describe("judgeManifest() on kind, version and metadata", () => {
     },
   );
 
-  test("tells a hundred problems of a manifest that has a hundred thousand", () => {
-    const fields = Object.fromEntries(
-      Array.from({ length: 100_000 }, (_, index) => [`field${index}`, index]),
-    );
-    const listeners = Array.from({ length: 100_000 }, () => ({ port: "x", ...relay }));
+  test("tells a hundred problems of a manifest that has a ten thousand", () => {
+    const fields = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`field${index}`, index]));
+    const listeners = Array.from({ length: 10_000 }, () => ({ port: "x", ...relay }));
 
     expect(texts(withSpec(fields))).toHaveLength(100);
     expect(texts({ ...relay, ...fields })).toHaveLength(100);
     expect(texts(withMeta(fields))).toHaveLength(100);
     expect(texts(withSpec({ listeners }))).toEqual([
-      "spec.listeners: Too many: 100000: must have at most 8 items",
+      "spec.listeners: Too many: 10000: must have at most 8 items",
     ]);
   });
 });

@@ -1,5 +1,5 @@
 /**
- * The relay program: wiring only. Order of start: spool, engine, configuration, listeners, status server,
+ * The relay program: wiring only. Order of start: status server, spool, engine, listeners, configuration,
  * admin socket. Order of stop: not ready, nobody new, what is in flight ends or is given back, spool closed.
  *
  *   SIGTERM, SIGINT   stop in order (a second one ends at once)
@@ -44,6 +44,17 @@ async function main(): Promise<void> {
   const registry = new Registry();
   const metrics = createRelayMetrics(registry);
   const newId = createUlids({ clock, random });
+
+  // First up, last down: what asks whether the relay is ready is answered while it starts and stops, too.
+  const status = await startStatusServer({
+    host: boot.bindAddress,
+    port: STATUS_PORT + boot.portShift,
+    alive: () => ({ ok: true }),
+    ready: () => service?.ready() ?? { ok: false, reason: "starting: the spool is being read" },
+    metrics: registry,
+    routes: { [statusPaths.report]: () => service?.report() ?? null },
+  });
+  lifecycle.started({ name: "status server", deadlineSeconds: 5, stop: () => status.close() });
 
   const spool = await openFileSpool({ directory: boot.spoolDir, clock, log });
   lifecycle.started({ name: "spool", deadlineSeconds: 10, stop: () => spool.close() });
@@ -99,15 +110,6 @@ async function main(): Promise<void> {
   });
   lifecycle.started({ name: "configuration", deadlineSeconds: 1, stop: () => watch.stop() });
 
-  const status = await startStatusServer({
-    host: boot.bindAddress,
-    port: STATUS_PORT + boot.portShift,
-    alive: () => ({ ok: true }),
-    ready: running.ready,
-    metrics: registry,
-    routes: { [statusPaths.report]: () => running.report() },
-  });
-  lifecycle.started({ name: "status server", deadlineSeconds: 5, stop: () => status.close() });
   const admin = await startAdminServer({
     path: boot.adminSocket,
     log,

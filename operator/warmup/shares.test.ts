@@ -282,7 +282,7 @@ test("what pods send together never exceeds the cap of a day", { timeout: 120_00
         expect(play.violations()).toEqual([]);
       }
     }),
-    { numRuns: 3000 },
+    { numRuns: 800 },
   );
 });
 
