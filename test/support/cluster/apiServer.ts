@@ -27,6 +27,8 @@ export interface ApiServerOptions {
   /** ServiceAccounts that the identities `operator` and `relay` stand for. */
   readonly operator?: ServiceAccountNames;
   readonly relay?: ServiceAccountNames;
+  /** Where to make the folder of its files; the system's temporary folder when left out. */
+  readonly parent?: string;
   /** More flags for kube-apiserver, which win. */
   readonly flags?: readonly string[];
 }
@@ -65,7 +67,7 @@ const READY_WITHIN_MS = 90_000;
 
 /** The programs must be there: ask providePrograms(apiServerPrograms) first. */
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
-  const directory = mkdtempSync(join(tmpdir(), "api-server-"));
+  const directory = mkdtempSync(join(options.parent ?? tmpdir(), "api-server-"));
   try {
     return await start(directory, options);
   } catch (error) {

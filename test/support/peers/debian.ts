@@ -45,8 +45,8 @@ export function peerProgram(program: string): string {
 /** Debian's own Python, which sees Debian's Python packages. */
 export const debianPython = "/usr/bin/python3";
 
-export function missingPeers(): readonly Peer[] {
-  return peers.filter((peer) => {
+export function missingPeers(wanted: readonly Peer[] = peers): readonly Peer[] {
+  return wanted.filter((peer) => {
     switch (peer.program) {
       case "python3:dkim":
         return spawnSync(debianPython, ["-c", "import dkim, nacl"]).status !== 0;
@@ -63,9 +63,9 @@ export type Installation =
   | { readonly kind: "installed"; readonly packages: readonly string[] }
   | { readonly kind: "impossible"; readonly reason: string };
 
-/** Installs what is missing. Prints what it does, since it takes up to a minute on a new machine. */
-export function installPeers(print: (line: string) => void): Installation {
-  const missing = missingPeers();
+/** Installs what is missing of `wanted`. Prints what it does, since it takes up to a minute on a new machine. */
+export function installPeers(print: (line: string) => void, wanted: readonly Peer[] = peers): Installation {
+  const missing = missingPeers(wanted);
   if (missing.length === 0) return { kind: "present" };
   const packages = missing.map((peer) => peer.package);
   const byHand = `install them by hand: apt-get install --no-install-recommends ${packages.join(" ")}`;
@@ -74,7 +74,7 @@ export function installPeers(print: (line: string) => void): Installation {
   }
   if (process.getuid?.() !== 0) return { kind: "impossible", reason: `without root; ${byHand}` };
 
-  print(`installing test peers from Debian: ${packages.join(" ")} …`);
+  print(`installing from Debian: ${packages.join(" ")} …`);
   const release = forbidServiceStarts();
   try {
     const environment = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
@@ -83,7 +83,7 @@ export function installPeers(print: (line: string) => void): Installation {
       spawnSync("apt-get", args, { env: environment, stdio: ["ignore", "ignore", "pipe"], encoding: "utf8" });
     attempt(["update", "-qq"]);
     const done = attempt(install);
-    const still = missingPeers().map((peer) => peer.package);
+    const still = missingPeers(wanted).map((peer) => peer.package);
     if (still.length > 0) {
       return {
         kind: "impossible",
@@ -104,7 +104,7 @@ function forbidServiceStarts(): () => void {
   return () => rmSync(policy, { force: true });
 }
 
-function findProgram(program: string): string | undefined {
+export function findProgram(program: string): string | undefined {
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
 }
 
