@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 
 import { findProgram, providePrograms } from "../support/cluster/binaries.ts";
-import { withBuilderLock } from "../support/cluster/builderLock.ts";
 import { download } from "../support/cluster/download.ts";
+import { takeLock, withLock } from "../support/cluster/machineLock.ts";
 import { programSources } from "../support/cluster/programs.ts";
 import { runProgram } from "../support/peers/program.ts";
 import { tempFolder } from "../support/tempFolder.ts";
@@ -90,28 +90,33 @@ test("builders of one folder go one after the other, and a failed one lets go", 
   const order: string[] = [];
   let finish = () => {};
   const running = new Promise<void>((resolve) => (finish = resolve));
-  const first = withBuilderLock(
-    folder.path,
-    async () => {
-      order.push("first begins");
-      await running;
-      order.push("first fails");
-      throw new Error("broken");
-    },
-    () => order.push("first waits"),
-  ).catch(() => {});
-  await Promise.resolve();
-  const second = withBuilderLock(
-    folder.path,
-    async () => order.push("second begins"),
-    () => {
-      order.push("second waits");
-      finish();
-    },
-  );
+  let begin = () => {};
+  const begun = new Promise<void>((resolve) => (begin = resolve));
+  const first = withLock(folder.path, { seconds: 5 }, async () => {
+    order.push("first begins");
+    begin();
+    await running;
+    order.push("first fails");
+    throw new Error("broken");
+  }).catch(() => {});
+  await begun;
+  const waiting = () => {
+    order.push("second waits");
+    finish();
+  };
+  const second = withLock(folder.path, { waiting, seconds: 5 }, async () => order.push("second begins"));
   await Promise.all([first, second]);
 
   expect(order).toEqual(["first begins", "second waits", "first fails", "second begins"]);
+});
+
+test("a lock that is not given back in time is an error", async () => {
+  using folder = tempFolder();
+  const release = await takeLock(folder.path, { seconds: 0 });
+
+  await expect(takeLock(folder.path, { seconds: 0 })).rejects.toThrow("another process has held it");
+  release();
+  await expect(takeLock(folder.path, { seconds: 5 }).then((again) => again())).resolves.toBeUndefined();
 });
 
 function place(path: string): void {

@@ -7,10 +7,13 @@ import { accessSync, constants, mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-import { withBuilderLock } from "./builderLock.ts";
 import { download } from "./download.ts";
 import { goBuild, goIsMissing, type Print } from "./goBuild.ts";
+import { withLock } from "./machineLock.ts";
 import { type ClusterProgram, clusterPrograms, programSources } from "./programs.ts";
+
+/** For another process that builds everything. */
+const LONGEST_WAIT_S = 3600;
 
 export interface ProvideOptions {
   readonly print?: Print;
@@ -35,11 +38,11 @@ export async function providePrograms(
   if (missing().length > 0) {
     const cache = cacheFolder(environment);
     const waiting = () => print("waiting for another process that builds the cluster's programs …");
-    const reason = await withBuilderLock(
+    // Looked at again under the lock: who held it may have built them.
+    const reason = await withLock(
       cache,
-      // Looked at again under the lock: who held it may have built them.
+      { waiting, seconds: LONGEST_WAIT_S },
       async () => await obtain(missing(), cache, print, wantsDownload(options, environment)),
-      waiting,
     );
     if (reason !== null) return { kind: "impossible", reason };
   }

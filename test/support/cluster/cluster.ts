@@ -3,7 +3,7 @@
  * controllers and scheduler, kubelet with containerd, Services by kube-proxy, volumes. Needs Linux and root;
  * takes everything away again.
  */
-import { mkdirSync, mkdtempSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -22,12 +22,15 @@ import { deleteAllPods } from "./node/pods.ts";
 import { clearLeftovers, forgetRecord, writeRecord } from "./node/record.ts";
 import { noteMissingFolders, podCgroups, sweepNode } from "./node/sweep.ts";
 import { startVolumes } from "./node/volumes.ts";
+import { takeLock } from "./machineLock.ts";
 import type { ClusterProgram } from "./programs.ts";
 
 export interface ClusterOptions extends Omit<ApiServerOptions, "address" | "parent"> {
   /** OCI archives to import; their images keep the names written in them. */
   readonly images?: readonly string[];
   readonly print?: (line: string) => void;
+  /** How long to wait for another process that runs the one node of this machine; 20 minutes by default. */
+  readonly patienceSeconds?: number;
 }
 
 export type ClusterPart =
@@ -62,6 +65,7 @@ export const nodePrograms: readonly ClusterProgram[] = [
 ];
 
 const READY_WITHIN_MS = 120_000;
+const PATIENCE_SECONDS = 1200;
 
 /** Makes sure of programs, packages and rights; the reason is one line. Builds and installs what is missing. */
 export async function provideCluster(
@@ -90,17 +94,23 @@ export async function provideCluster(
 /** Up to Ready in some ten seconds. Ask provideCluster first. */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const print = options.print ?? (() => {});
-  if (await clearLeftovers()) print("took away what a former cluster had left");
-  if (bridgeExists() || podCgroups().length > 0) {
-    throw new Error("Cannot start a node: this machine runs pods already that are not ours.");
-  }
-  const directory = mkdtempSync(join(tmpdir(), "cluster-"));
-  mkdirSync(join(directory, "kubelet"));
-  const started = new Parts(directory);
+  const seconds = options.patienceSeconds ?? PATIENCE_SECONDS;
+  const waiting = () => print("waiting for another process that runs a node on this machine …");
+  const release = await takeLock("the node of this machine", { waiting, seconds });
   try {
-    return await bringUp(directory, started, options, print);
+    if (await clearLeftovers()) print("took away what a former cluster had left");
+    if (bridgeExists() || podCgroups().length > 0) {
+      throw new Error("Cannot start a node: this machine runs pods already that are not ours.");
+    }
   } catch (error) {
-    await started.takeDown();
+    release();
+    throw error;
+  }
+  const parts = new Parts(mkdtempSync(join(tmpdir(), "cluster-")), release);
+  try {
+    return await bringUp(parts, options, print);
+  } catch (error) {
+    await parts.takeDown();
     throw error;
   }
 }
@@ -111,10 +121,12 @@ class Parts {
   readonly programs = new Map<ClusterPart, Program>();
   api: ApiServer | null = null;
   endVolumes: (() => Promise<void>) | null = null;
+  readonly #release: () => void;
   #down = false;
 
-  constructor(directory: string) {
+  constructor(directory: string, release: () => void) {
     this.directory = directory;
+    this.#release = release;
     writeRecord(directory);
     noteMissingFolders(directory);
   }
@@ -130,6 +142,7 @@ class Parts {
     await this.api?.[Symbol.asyncDispose]();
     await sweepNode(this.directory);
     forgetRecord();
+    this.#release();
   }
 
   async #end(part: ClusterPart): Promise<void> {
@@ -139,11 +152,11 @@ class Parts {
 }
 
 async function bringUp(
-  directory: string,
   parts: Parts,
   options: ClusterOptions,
   print: (line: string) => void,
 ): Promise<Cluster> {
+  const { directory } = parts;
   await makeBridge(directory);
   // The API server's Service leads pods to the bridge's address.
   const api = await startApiServer({ ...options, address: NODE_ADDRESS, parent: directory });
