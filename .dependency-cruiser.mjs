@@ -30,7 +30,8 @@ export default {
     },
     {
       name: "relay-knows-no-kubernetes",
-      comment: "A relay runs alone on a laptop: it imports neither the operator, nor the API, nor a Kubernetes client.",
+      comment:
+        "A relay runs alone on a laptop: it imports neither the operator, nor the API, nor a Kubernetes client.",
       severity: "error",
       from: { path: "^relay/", pathNot: tests },
       to: { path: ["^(operator|crds)/", "@kubernetes"] },
@@ -54,11 +55,14 @@ export default {
       comment: "Decisions take time, chance and facts as arguments: no node:*, no packages, no effects.",
       severity: "error",
       from: { path: "^relay/policy/", pathNot: tests },
-      to: { pathNot: ["^relay/policy/", "^relay/message\\.ts$", "^relay/contract/", "^relay/kit/backoff\\.ts$"] },
+      to: {
+        pathNot: ["^relay/policy/", "^relay/message\\.ts$", "^relay/contract/", "^relay/kit/backoff\\.ts$"],
+      },
     },
     {
       name: "operator-core-is-pure",
-      comment: "World in, plan and status out. Hashes, key arithmetic and address families of Node are pure functions; nothing else of it is.",
+      comment:
+        "World in, plan and status out. Hashes, key arithmetic and address families of Node are pure functions; nothing else of it is.",
       severity: "error",
       from: { path: "^operator/(plan|warmup|status)/", pathNot: tests },
       to: {
@@ -79,7 +83,11 @@ export default {
       comment: "Reconcilers see adapters by their port types only; start.ts and main.ts wire the real ones.",
       severity: "error",
       from: { path: "^operator/reconcile/", pathNot: tests },
-      to: { path: "^operator/(adapters|local)/", pathNot: "^operator/adapters/kubeClient\\.ts$", dependencyTypesNot: ["type-only"] },
+      to: {
+        path: "^operator/(adapters|local)/",
+        pathNot: "^operator/adapters/kubeClient\\.ts$",
+        dependencyTypesNot: ["type-only"],
+      },
     },
     {
       name: "only-adapters-touch-kubernetes",
@@ -90,7 +98,8 @@ export default {
     },
     {
       name: "only-smtp-touches-mail-libraries",
-      comment: "smtp-server and nodemailer are wrapped once, in relay/smtp. The quickstart plays a user with them.",
+      comment:
+        "smtp-server and nodemailer are wrapped once, in relay/smtp. The quickstart plays a user with them.",
       severity: "error",
       from: { path: "^(relay|operator)/", pathNot: ["^relay/smtp/", "^operator/local/quickstart/", tests] },
       to: { path: "node_modules/(smtp-server|nodemailer)/" },
@@ -108,7 +117,11 @@ export default {
     tsPreCompilationDeps: true,
     doNotFollow: { path: "node_modules" },
     exclude: { path: "^(crds/generated|node_modules)/" },
-    enhancedResolveOptions: { extensions: [".ts", ".mjs", ".js"], exportsFields: ["exports"], conditionNames: ["import", "node", "default"] },
+    enhancedResolveOptions: {
+      extensions: [".ts", ".mjs", ".js"],
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default"],
+    },
     moduleSystems: ["es6"],
   },
 };
