@@ -16,6 +16,17 @@ export default defineConfig({
       { extends: true, test: { name: "contract", include: ["test/contract/**/*.test.ts"] } },
       { extends: true, test: { name: "scenarios", include: ["test/scenarios/**/*.test.ts"] } },
       // Peers from Debian (Postfix, DNS servers, swaks, python3-dkim): see test/peers.ts.
+      // A real Kubernetes on this machine: see test/support/cluster. One file at a time, they share its ports.
+      {
+        extends: true,
+        test: {
+          name: "cluster",
+          include: ["test/cluster/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 3_600_000,
+          fileParallelism: false,
+        },
+      },
       { extends: true, test: { name: "peers", include: ["test/peers/**/*.test.ts"], testTimeout: 120_000 } },
     ],
   },

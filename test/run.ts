@@ -4,7 +4,7 @@
  *
  *   npm run check            types, lint, format, arrows, generated files, unit tests: no system packages
  *   npm test                 all of that, then contracts, scenarios, real peers and the quickstart
- *   npm test -- --only NAME  one step (repeatable); --list names them
+ *   npm test -- --only NAME  one step (repeatable); --list names them; "cluster" runs only when named
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -27,6 +27,8 @@ interface Step {
   readonly name: string;
   /** Part of `npm run check`. */
   readonly quick: boolean;
+  /** Runs only when it is named by --only. */
+  readonly onRequest?: boolean;
   /** Begins in the background once `former` has ended; `run` then waits for it and prints what it said. */
   startAfter?(former: Promise<unknown>): Promise<unknown>;
   run(): Promise<StepResult>;
@@ -72,7 +74,12 @@ const { values } = parseArgs({
 if (values.help || values.list) {
   console.log(
     values.list
-      ? steps.map((step) => `${step.name}${step.quick ? " (check)" : ""}`).join("\n")
+      ? steps
+          .map(
+            (step) =>
+              `${step.name}${step.quick ? " (check)" : step.onRequest === true ? " (on request)" : ""}`,
+          )
+          .join("\n")
       : "usage: npm test [-- --only STEP …] [--list]\n       npm run check",
   );
   process.exit(0);
@@ -86,7 +93,9 @@ if (unknown.length > 0) {
 }
 
 const chosen = steps.filter((step) =>
-  values.only === undefined ? step.quick || !values.check : values.only.includes(step.name),
+  values.only === undefined
+    ? step.quick || (!values.check && step.onRequest !== true)
+    : values.only.includes(step.name),
 );
 const totals: Counts = { passed: 0, failed: 0, skipped: 0 };
 const rows: string[] = [];
@@ -202,6 +211,23 @@ function peerSuite(): Step {
       const installation = installPeers((line) => console.log(line));
       if (installation.kind !== "impossible") return runSuite("peers");
       const note = `Cannot get the test peers: ${installation.reason}`;
+      console.log(note);
+      return { ok: !inCi, counts: { passed: 0, failed: inCi ? 1 : 0, skipped: inCi ? 0 : 1 }, note };
+    },
+  };
+}
+
+/** On a real Kubernetes whose programs may have to be built first, from their Go modules. */
+function clusterSuite(): Step {
+  return {
+    name: "cluster",
+    quick: false,
+    onRequest: true,
+    run: async () => {
+      const { provideCluster } = await import("./support/cluster/cluster.ts");
+      const provision = await provideCluster((line) => console.log(line));
+      if (provision.kind !== "impossible") return runSuite("cluster");
+      const note = `Cannot run on a real cluster: ${provision.reason}`;
       console.log(note);
       return { ok: !inCi, counts: { passed: 0, failed: inCi ? 1 : 0, skipped: inCi ? 0 : 1 }, note };
     },
