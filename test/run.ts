@@ -60,6 +60,7 @@ const steps: readonly Step[] = [
     "--state",
     join(scratch, "quickstart"),
   ]),
+  clusterSuite(),
 ];
 
 const { values } = parseArgs({
