@@ -64,6 +64,31 @@ describe("the node", () => {
     expect(await cluster.kubectl(["exec", "-n", "smoke", "web-0", "--", "/pause", "-once"])).toBe("web-0\n");
     expect(await cluster.kubectl(["logs", "-n", "smoke", "web-0"])).toBe("web-0\n");
   });
+
+  test("a pod reaches the API server through its Service, as its ServiceAccount", async () => {
+    const ask = async () =>
+      await cluster.kubectl([
+        ...["exec", "-n", "smoke", "web-0", "--"],
+        ...["/pause", "-ask=https://10.96.0.1/api/v1/namespaces/smoke/pods"],
+      ]);
+    expect(await ask()).toBe("403\n");
+
+    await cluster.kubectl([
+      ...["create", "rolebinding", "view", "-n", "smoke"],
+      ...["--clusterrole=view", "--serviceaccount=smoke:default"],
+    ]);
+    await expect.poll(ask, within).toBe("200\n");
+  });
+
+  test("a process of a pod can be killed, and kubelet starts it anew", async () => {
+    const [victim, ...others] = await cluster.podProcesses("smoke", "web-0");
+    expect(others).toEqual([]);
+
+    process.kill(victim?.pid ?? 0, "SIGKILL");
+
+    await expect.poll(async () => await restarts("web-0"), within).toBe(1);
+    await expect.poll(async () => await cluster.podProcesses("smoke", "web-0"), within).toHaveLength(1);
+  });
 });
 
 describe("the end of the node", () => {
@@ -142,6 +167,12 @@ const statefulSet: KubeObject = {
 async function phase(pod: string): Promise<unknown> {
   const found = await cluster.api.admin.get("v1", "Pod", pod, "smoke");
   return (found?.["status"] as { phase?: string } | undefined)?.phase;
+}
+
+async function restarts(pod: string): Promise<number | undefined> {
+  const found = await cluster.api.admin.get("v1", "Pod", pod, "smoke");
+  const status = found?.["status"] as { containerStatuses?: readonly { restartCount: number }[] } | undefined;
+  return status?.containerStatuses?.[0]?.restartCount;
 }
 
 async function ask(host: string): Promise<string> {

@@ -2,13 +2,13 @@
  * A real API server for tests: etcd and kube-apiserver of our own on loopback, RBAC on, tokens drawn for
  * several identities. Ready in seconds. Either half can be stopped and started again and keeps its data.
  */
-import { generateKeyPairSync } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { freePort, type Program, startProgram } from "../peers/program.ts";
-import { type AuditEvent, auditPolicy, type AuditScope, readAudit } from "./audit.ts";
+import { apiServerFlags, etcdFlags, writeFiles } from "./apiServerFlags.ts";
+import { type AuditEvent, type AuditScope, readAudit } from "./audit.ts";
 import { programPath } from "./binaries.ts";
 import {
   type Identities,
@@ -16,7 +16,6 @@ import {
   kubeconfigText,
   makeIdentities,
   type ServiceAccountNames,
-  tokenFile,
 } from "./identities.ts";
 import { RawApi } from "./rawApi.ts";
 
@@ -61,18 +60,20 @@ export interface ApiServer extends AsyncDisposable {
   output(half: Half): string;
 }
 
-/** The first address of the range is the API server's own Service. */
-export const SERVICE_RANGE = "10.96.0.0/16";
 const READY_WITHIN_MS = 90_000;
 
 /** The programs must be there: ask providePrograms(apiServerPrograms) first. */
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
-  const directory = mkdtempSync(join(options.parent ?? tmpdir(), "api-server-"));
-  try {
-    return await start(directory, options);
-  } catch (error) {
-    rmSync(directory, { recursive: true, force: true });
-    throw error;
+  for (let attempt = 1; ; attempt += 1) {
+    const directory = mkdtempSync(join(options.parent ?? tmpdir(), "api-server-"));
+    try {
+      return await start(directory, options);
+    } catch (error) {
+      rmSync(directory, { recursive: true, force: true });
+      // Somebody took a port between our finding it free and using it.
+      if (attempt < 3 && String(error).includes("address already in use")) continue;
+      throw error;
+    }
   }
 }
 
@@ -153,83 +154,6 @@ async function start(directory: string, options: ApiServerOptions): Promise<ApiS
     output: (half) => running.get(half)?.output() ?? "",
     [Symbol.asyncDispose]: stop,
   };
-}
-
-interface Files {
-  readonly certificates: string;
-  readonly ca: string;
-  readonly serviceAccountKey: string;
-  readonly tokens: string;
-  readonly auditPolicy: string | null;
-  readonly auditLog: string;
-}
-
-function writeFiles(directory: string, identities: Identities, audit: AuditScope | undefined): Files {
-  const certificates = join(directory, "certificates");
-  mkdirSync(certificates);
-  const files: Files = {
-    certificates,
-    // The server makes its certificate and the authority behind it in this folder, and keeps them.
-    ca: join(certificates, "apiserver.crt"),
-    serviceAccountKey: join(directory, "service-account.key"),
-    tokens: join(directory, "tokens.csv"),
-    auditPolicy: audit === undefined ? null : join(directory, "audit-policy.yaml"),
-    auditLog: join(directory, "audit.log"),
-  };
-  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
-  const key = privateKey.export({ type: "pkcs1", format: "pem" });
-  writeFileSync(files.serviceAccountKey, key, { mode: 0o600 });
-  writeFileSync(files.tokens, tokenFile(identities), { mode: 0o600 });
-  if (files.auditPolicy !== null && audit !== undefined) writeFileSync(files.auditPolicy, auditPolicy(audit));
-  return files;
-}
-
-interface Ports {
-  readonly client: number;
-  readonly peer: number;
-  readonly api: number;
-}
-
-function etcdFlags(directory: string, ports: Ports): string[] {
-  const client = `http://127.0.0.1:${ports.client}`;
-  const peer = `http://127.0.0.1:${ports.peer}`;
-  return [
-    `--data-dir=${join(directory, "etcd")}`,
-    "--name=throw-away",
-    `--listen-client-urls=${client}`,
-    `--advertise-client-urls=${client}`,
-    `--listen-peer-urls=${peer}`,
-    `--initial-advertise-peer-urls=${peer}`,
-    `--initial-cluster=throw-away=${peer}`,
-    // Nothing of this is to survive the machine.
-    "--unsafe-no-fsync",
-    "--log-level=warn",
-  ];
-}
-
-function apiServerFlags(address: string, ports: Ports, files: Files): string[] {
-  const loopback = address.startsWith("127.");
-  return [
-    `--etcd-servers=http://127.0.0.1:${ports.client}`,
-    `--bind-address=${address}`,
-    `--secure-port=${ports.api}`,
-    `--cert-dir=${files.certificates}`,
-    // An endpoint may not be a loopback address; nobody uses this one when there is no node.
-    `--advertise-address=${loopback ? "192.0.2.1" : address}`,
-    `--service-cluster-ip-range=${SERVICE_RANGE}`,
-    "--authorization-mode=Node,RBAC",
-    `--token-auth-file=${files.tokens}`,
-    "--service-account-issuer=https://kubernetes.default.svc",
-    `--service-account-key-file=${files.serviceAccountKey}`,
-    `--service-account-signing-key-file=${files.serviceAccountKey}`,
-    "--allow-privileged=true",
-    "--kubelet-preferred-address-types=InternalIP",
-    // A server that is to end has no load balancer to wait for.
-    "--shutdown-delay-duration=0s",
-    ...(files.auditPolicy === null
-      ? []
-      : [`--audit-policy-file=${files.auditPolicy}`, `--audit-log-path=${files.auditLog}`]),
-  ];
 }
 
 async function etcdAnswers(port: number): Promise<boolean> {

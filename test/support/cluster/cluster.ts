@@ -18,7 +18,8 @@ import { startKubelet, startKubeProxy } from "./node/kubelet.ts";
 import { bridgeExists, makeBridge, NODE_ADDRESS, writeCniConfiguration } from "./node/network.ts";
 import { nodePackages } from "./node/packages.ts";
 import { providePauseImage } from "./node/pauseImage.ts";
-import { deleteAllPods } from "./node/pods.ts";
+import { deleteAllPods, podProcesses } from "./node/pods.ts";
+import type { ProcessId } from "./node/processTable.ts";
 import { clearLeftovers, forgetRecord, writeRecord } from "./node/record.ts";
 import { noteMissingFolders, podCgroups, sweepNode } from "./node/sweep.ts";
 import { startVolumes } from "./node/volumes.ts";
@@ -50,6 +51,8 @@ export interface Cluster extends AsyncDisposable {
   kubectl(words: readonly string[], options?: { input?: string; as?: IdentityName }): Promise<string>;
   /** As admin. */
   helm(words: readonly string[], seconds?: number): Promise<string>;
+  /** Processes of the pod's containers, its sandbox apart: to send signals to. Empty when it has none. */
+  podProcesses(namespace: string, name: string): Promise<readonly ProcessId[]>;
   /** What a part printed last, for reports of failures. */
   output(part: ClusterPart): string;
 }
@@ -110,7 +113,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   try {
     return await bringUp(parts, options, print);
   } catch (error) {
-    await parts.takeDown();
+    // What cannot be taken away now stays written down, and the next start tries again.
+    await parts.takeDown().catch((second: unknown) => print(String(second)));
     throw error;
   }
 }
@@ -134,15 +138,18 @@ class Parts {
   async takeDown(): Promise<void> {
     if (this.#down) return;
     this.#down = true;
-    // Who makes pods ends first, then the pods, then who runs them.
-    for (const part of ["kube-controller-manager", "kube-scheduler"] as const) await this.#end(part);
-    if (this.api !== null && this.programs.has("kubelet")) await deleteAllPods(this.api.admin);
-    await this.endVolumes?.();
-    for (const part of ["kube-proxy", "kubelet", "containerd"] as const) await this.#end(part);
-    await this.api?.[Symbol.asyncDispose]();
-    await sweepNode(this.directory);
-    forgetRecord();
-    this.#release();
+    try {
+      // Who makes pods ends first, then the pods, then who runs them.
+      for (const part of ["kube-controller-manager", "kube-scheduler"] as const) await this.#end(part);
+      if (this.api !== null && this.programs.has("kubelet")) await deleteAllPods(this.api.admin);
+      await this.endVolumes?.();
+      for (const part of ["kube-proxy", "kubelet", "containerd"] as const) await this.#end(part);
+      await this.api?.[Symbol.asyncDispose]();
+      await sweepNode(this.directory);
+      forgetRecord();
+    } finally {
+      this.#release();
+    }
   }
 
   async #end(part: ClusterPart): Promise<void> {
@@ -198,6 +205,10 @@ async function bringUp(
     kubectl: async (words, { input, as = "admin" } = {}) =>
       await call("kubectl", words, as, input === undefined ? {} : { input }),
     helm: async (words, seconds = 120) => await call("helm", words, "admin", { seconds }),
+    async podProcesses(namespace, name) {
+      const pod = await api.admin.get("v1", "Pod", name, namespace);
+      return pod?.metadata.uid === undefined ? [] : podProcesses(pod.metadata.uid);
+    },
     output: (part) => parts.programs.get(part)?.output() ?? "",
     [Symbol.asyncDispose]: async () => await parts.takeDown(),
   };

@@ -1,5 +1,11 @@
-/** All pods ended while kubelet can still tear them down: sandbox, addresses, mounts. */
+/**
+ * Pods as the node sees them: their processes; and all of them ended while kubelet can still tear them down
+ * (sandbox, addresses, mounts).
+ */
+import { readFileSync } from "node:fs";
+
 import type { RawApi } from "../rawApi.ts";
+import { allProcesses, type ProcessId } from "./processTable.ts";
 
 const GONE_WITHIN_MS = 30_000;
 
@@ -21,5 +27,20 @@ export async function deleteAllPods(api: RawApi): Promise<void> {
     }
     asked = new Set(pods.map(({ metadata }) => metadata.uid ?? ""));
     await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+/** Processes whose cgroup is the pod's, without the one that holds its namespaces. */
+export function podProcesses(uid: string): readonly ProcessId[] {
+  return allProcesses()
+    .filter(({ pid, words }) => cgroupOf(pid).includes(`/pod${uid}/`) && words.join(" ").trim() !== "/pause")
+    .map(({ pid, startedAt }) => ({ pid, startedAt }));
+}
+
+function cgroupOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cgroup`, "utf8");
+  } catch {
+    return "";
   }
 }
