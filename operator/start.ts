@@ -18,6 +18,7 @@ import { Gatherer } from "./reconcile/gather.ts";
 import { POOL_MANAGER, PoolReconciler } from "./reconcile/ipPool.ts";
 import { KeyedLock } from "./reconcile/keyedLock.ts";
 import { Needs } from "./reconcile/needs.ts";
+import type { ReconcileObserver } from "./reconcile/observer.ts";
 import { OwnWrites } from "./reconcile/ownWrites.ts";
 import { route } from "./reconcile/routes.ts";
 import { DOMAIN_MANAGER, DomainReconciler } from "./reconcile/sendingDomain.ts";
@@ -40,11 +41,16 @@ export interface OperatorOptions {
   readonly passwords?: PasswordHasher;
   /** Objects of a kind reconciled at a time; default 4. */
   readonly concurrency?: number;
+  readonly observer?: ReconcileObserver;
 }
 
 export interface Operator {
   /** Resolves when every cache has its first list, from when on reconciles run. */
   readonly synced: Promise<void>;
+  /** Keys that wait, by controller. */
+  depths(): ReadonlyMap<string, number>;
+  /** Objects cached, by kind. */
+  cached(): ReadonlyMap<string, number>;
   /** Ends what runs, in order; nothing is written afterwards. */
   stop(): Promise<void>;
 }
@@ -59,7 +65,15 @@ export function startOperator(options: OperatorOptions): Operator {
   const passwords = options.passwords ?? createPasswordHasher(random);
   const writer = (manager: string) =>
     new Writer({ client, manager, ownWrites, informers: caches.all, log: log.with({ manager }) });
-  const shared = { clock, random, log, concurrency, ownWrites, lock: new KeyedLock() };
+  const shared = {
+    clock,
+    random,
+    log,
+    concurrency,
+    ownWrites,
+    lock: new KeyedLock(),
+    ...(options.observer === undefined ? {} : { observer: options.observer }),
+  };
 
   const relayWriter = writer(RELAY_MANAGER);
   const relay = new RelayReconciler({ caches, gatherer, passwords, needs, ownWrites, writer: relayWriter });
@@ -124,6 +138,8 @@ export function startOperator(options: OperatorOptions): Operator {
   };
   return {
     synced: begin(),
+    depths: () => new Map(controllers.map(({ name, depth }) => [name, depth])),
+    cached: () => new Map(caches.all.map(({ type, size }) => [type.kind, size])),
     stop: () => {
       stopped = true;
       return lifecycle.stop();

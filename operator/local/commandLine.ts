@@ -41,6 +41,8 @@ what runs as it is. No root, no containers. Ctrl-C stops in order, a second Ctrl
 
 In the state folder: status/*.yaml says how each object is, secrets/NAME/* how to connect and with which
 password, logs/POD.log what the relays say. \`smtp-relay queue --state DIR\` shows what waits and why.
+
+In a Kubernetes cluster: smtp-relay-operator run --help
 `;
 
 /** \`words\`: what stands after the program's name. */
@@ -69,8 +71,9 @@ export function readCommandLine(words: readonly string[]): CommandLine {
   const { values, positionals } = parsed;
   if (values.help === true || positionals[0] === "help") return { kind: "help", text: usage };
   const [command, ...extra] = positionals;
-  if (command === undefined) return refused("a command is missing: local");
-  if (command !== "local") return refused(`unknown command ${JSON.stringify(command)}: there is only local`);
+  if (command === undefined) return refused("a command is missing: local or run");
+  if (command !== "local")
+    return refused(`unknown command ${JSON.stringify(command)}: there are local and run`);
   if (extra.length > 0)
     return refused(`unexpected word ${JSON.stringify(extra[0])}: the folder comes after -f`);
   if (values.filename === undefined) return refused("the folder of manifests is missing: -f DIR");

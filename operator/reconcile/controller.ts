@@ -9,6 +9,7 @@ import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
 import { keyText, parseKey } from "./cache.ts";
 import type { KeyedLock } from "./keyedLock.ts";
+import type { ReconcileObserver } from "./observer.ts";
 import type { OwnWrites } from "./ownWrites.ts";
 import type { ReconcileResult } from "./result.ts";
 import { type Priority, WorkQueue } from "./workQueue.ts";
@@ -35,6 +36,7 @@ export interface ControllerOptions {
   readonly lockNames: (key: ObjectKey) => readonly string[];
   /** "gone": there is no such object, or none that can be read. */
   readonly reconcile: (key: ObjectKey) => Promise<Pass | "gone">;
+  readonly observer?: ReconcileObserver;
 }
 
 /** Everything is looked at again after this long even if nothing happened, against what watches missed. */
@@ -56,7 +58,17 @@ export class Controller {
     });
   }
 
+  get name(): string {
+    return this.#options.name;
+  }
+
+  /** Keys that wait for a worker. */
+  get depth(): number {
+    return this.#queue.depth;
+  }
+
   enqueue(key: ObjectKey, priority: Priority = "high"): void {
+    this.#options.observer?.added(this.name, keyText(key));
     this.#queue.add(keyText(key), priority);
   }
 
@@ -71,12 +83,17 @@ export class Controller {
 
   async #work(text: string): Promise<void> {
     const key = parseKey(text);
+    const { observer } = this.#options;
+    observer?.started(this.name, text);
     try {
       const result = await this.#pass(key);
+      const settled = result === "gone" || result.kind === "settled" || result.kind === "stalled";
+      observer?.finished(this.name, text, settled ? "success" : "requeue_after");
       this.#queue.forget(text);
       if (result === "gone") this.#queue.drop(text);
       else this.#comeBack(text, result);
     } catch (error) {
+      observer?.finished(this.name, text, "error");
       const delayMs = this.#queue.retry(text);
       const retryInSeconds = Math.round(delayMs / 1000);
       const level = error instanceof KubeError && error.reason !== "Invalid" ? "warn" : "error";

@@ -30,6 +30,8 @@ export type ChangeHandler<T> = (change: CacheChange<T>, first: boolean) => void;
 export interface AnyInformer {
   readonly type: ResourceType;
   readonly synced: Promise<void>;
+  /** Objects cached. */
+  readonly size: number;
   start(): void;
   stop(): Promise<void>;
   /** The object as cached. */
@@ -89,6 +91,10 @@ export class Informer<T> implements AnyInformer {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
+  }
+
+  get size(): number {
+    return this.cache.size;
   }
 
   peek(key: ObjectKey): KubeObject | undefined {

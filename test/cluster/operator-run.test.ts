@@ -1,0 +1,161 @@
+/**
+ * `smtp-relay-operator run` as a program against a real API server, with the quickstart's manifests: every
+ * object it plans is taken by the server's own schemas, status says what is missing, nothing more is written
+ * once all is said, and it goes in order. There is no node here, so no pod ever runs.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test, vi } from "vitest";
+import { parse } from "yaml";
+
+import {
+  createClusterClient,
+  type ClusterClient,
+  leases,
+} from "../../operator/adapters/cluster/clusterClient.ts";
+import { kubeConfigAccess } from "../../operator/adapters/cluster/kubeConfigAccess.ts";
+import type { ApplyObject, KubeObject, ResourceType } from "../../operator/adapters/kubeClient.ts";
+import { resources } from "../../operator/resources.ts";
+import { systemClock } from "../../relay/kit/clock.ts";
+import { systemRandom } from "../../relay/kit/random.ts";
+import { type ApiServer, startApiServer } from "../support/cluster/apiServer.ts";
+import { applyCrds } from "../support/cluster/crds.ts";
+import { freePort, type Program, startProgram } from "../support/peers/program.ts";
+
+const root = join(import.meta.dirname, "../..");
+const namespace = "default";
+const ours = [
+  [resources.smtpRelays, "mail"],
+  [resources.sendingDomains, "example.test"],
+  [resources.ipPools, "default"],
+] as const;
+// After a kill the lease must lapse first.
+const soon = { timeout: 40_000, interval: 200 };
+
+let server: ApiServer;
+let client: ClusterClient;
+let operator: Program;
+let port: number;
+
+beforeAll(async () => {
+  server = await startApiServer({ audit: "writes" });
+  await applyCrds(server.admin);
+  const access = await kubeConfigAccess({ file: server.kubeconfigFile("admin") });
+  client = createClusterClient({ access, clock: systemClock, random: systemRandom });
+  port = await freePort();
+  operator = start(port);
+}, 180_000);
+afterAll(async () => {
+  await operator.stop();
+  client.close();
+  await server[Symbol.asyncDispose]();
+});
+
+function start(metricsPort: number): Program {
+  return startProgram(process.execPath, [
+    join(root, "operator/main.ts"),
+    "run",
+    "--kubeconfig",
+    server.kubeconfigFile("admin"),
+    "--relay-image",
+    "registry.example.com/smtp-relay:test",
+    "--leader-elect",
+    "--metrics-port",
+    String(metricsPort),
+  ]);
+}
+
+async function applyExample(): Promise<void> {
+  const folder = join(root, "examples/quickstart");
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".yaml"))) {
+    const manifest = parse(readFileSync(join(folder, file), "utf8")) as ApplyObject;
+    await client.apply({ ...manifest, metadata: { ...manifest.metadata, namespace } }, "kubectl");
+  }
+}
+
+beforeEach(() => {
+  onTestFailed(() => void process.stderr.write(operator.output()));
+});
+
+const read = (type: ResourceType, name: string) => client.get(type, { namespace, name });
+const statusOf = (object: KubeObject | null) =>
+  (object?.["status"] ?? {}) as {
+    readonly conditions?: readonly { type: string; status: string; reason: string; message: string }[];
+  };
+
+test("it takes the lead, is ready, and says what it waits for", async () => {
+  await vi.waitFor(async () => {
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`);
+    expect(answer.status).toBe(200);
+  }, soon);
+  await applyExample();
+
+  await vi.waitFor(async () => {
+    for (const [type, name] of ours) {
+      const { conditions = [] } = statusOf(await read(type, name));
+      expect(conditions.map((one) => one.type)).toContain("Ready");
+    }
+  }, soon);
+  const lease = await client.get(leases, { namespace, name: "smtp-relay-operator" });
+  expect(lease?.["spec"]).toMatchObject({ leaseTransitions: 1 });
+});
+
+test("all it plans is taken by the server's own schemas", async () => {
+  await vi.waitFor(async () => {
+    const counts = new Map<string, number>();
+    for (const type of [resources.statefulSets, resources.services, resources.secrets]) {
+      const labels = { "app.kubernetes.io/managed-by": "smtp-relay-operator" };
+      counts.set(type.kind, (await client.list(type, { namespace, labels })).items.length);
+    }
+    // Certificate, credential, configuration and DKIM keys.
+    expect(Object.fromEntries(counts)).toEqual({ StatefulSet: 1, Service: 2, Secret: 4 });
+  }, soon);
+
+  expect(operator.output()).not.toContain("reconcile failed");
+});
+
+test("started again with nothing changed, it leaves every object as it is", async () => {
+  // What DNS says (here perhaps nothing) has been written down.
+  await vi.waitFor(async () => {
+    for (const [type, name] of ours) {
+      const { conditions = [] } = statusOf(await read(type, name));
+      expect(conditions.map(({ reason }) => reason)).not.toContain("RecordsUnchecked");
+    }
+  }, soon);
+  operator.child.kill("SIGKILL");
+  await operator.stop();
+  const before = server.audited().length;
+  port = await freePort();
+  operator = start(port);
+
+  await vi.waitFor(async () => {
+    const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    for (const controller of ["smtprelay", "sendingdomain", "ippool"]) {
+      const counted = new RegExp(
+        `^controller_runtime_reconcile_total\\{controller="${controller}".*\\} [1-9]`,
+        "m",
+      );
+      expect(metrics).toMatch(counted);
+    }
+    expect(metrics).toMatch(/^workqueue_depth\{name="smtprelay"\} 0$/m);
+  }, soon);
+
+  const written = server
+    .audited()
+    .slice(before)
+    .filter(({ userAgent }) => userAgent === "smtp-relay-operator")
+    .map(({ verb, objectRef }) => `${verb} ${objectRef?.resource} ${objectRef?.name}`);
+  expect(written).toContain("patch leases smtp-relay-operator");
+  // A domain whose records are not seen yet says when it was looked at last.
+  const allowed = ["patch leases smtp-relay-operator", "patch sendingdomains example.test"];
+  expect(written.filter((line) => !allowed.includes(line))).toEqual([]);
+});
+
+test("it ends in order on SIGTERM, and the lease is free", async () => {
+  operator.child.kill("SIGTERM");
+  await vi.waitFor(() => expect(operator.child.exitCode).toBe(0), soon);
+
+  const lease = await client.get(leases, { namespace, name: "smtp-relay-operator" });
+  expect(lease?.["spec"]).toEqual({ leaseTransitions: 2 });
+});
