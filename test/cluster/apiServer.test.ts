@@ -1,7 +1,13 @@
 /** The tests' own API server keeps what the other stories build on: identities, restarts, the count of writes. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { type ApiServer, startApiServer } from "../support/cluster/apiServer.ts";
+import { lookUp } from "../support/cluster/node/processTable.ts";
 
 const configMap = (name: string, value: string) => ({
   apiVersion: "v1",
@@ -95,4 +101,25 @@ test("either half ends and comes back with its data", async () => {
   expect(await server.admin.get("v1", "ConfigMap", "kept", "default")).toMatchObject({
     data: { value: "1" },
   });
+}, 120_000);
+
+test("a server ends with the process that started it, even by kill -9", async () => {
+  const program = join(import.meta.dirname, "../support/cluster/apiServer.ts");
+  const code = `const { startApiServer } = await import(${JSON.stringify(program)});
+    const server = await startApiServer();
+    console.log(JSON.stringify({ pids: ["etcd", "kube-apiserver"].map(server.pid), directory: server.directory }));`;
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", code], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [line] = (await once(child.stdout, "data")) as [Buffer];
+  const { pids, directory } = JSON.parse(line.toString("utf8")) as { pids: number[]; directory: string };
+  try {
+    expect(pids.map((pid) => lookUp(pid) !== null)).toEqual([true, true]);
+
+    child.kill("SIGKILL");
+
+    await expect.poll(() => pids.map((pid) => lookUp(pid) !== null)).toEqual([false, false]);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }, 120_000);

@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { freePort, type Program, startProgram } from "../peers/program.ts";
+import { freePort, type Program } from "../peers/program.ts";
 import { apiServerFlags, etcdFlags, writeFiles } from "./apiServerFlags.ts";
 import { type AuditEvent, type AuditScope, readAudit } from "./audit.ts";
 import { programPath } from "./binaries.ts";
@@ -18,6 +18,7 @@ import {
   type ServiceAccountNames,
 } from "./identities.ts";
 import { RawApi } from "./rawApi.ts";
+import { startTied } from "./tied.ts";
 
 export interface ApiServerOptions {
   /** Where to listen: loopback, or the address of a bridge that pods reach. */
@@ -109,7 +110,7 @@ async function start(directory: string, options: ApiServerOptions): Promise<ApiS
   };
   const resume = async (half: Half) => {
     if (running.has(half)) return;
-    const program = startProgram(programPath(half), commands[half]);
+    const program = startTied(programPath(half), commands[half]);
     running.set(half, program);
     const ready = half === "etcd" ? () => etcdAnswers(ports.client) : () => apiServerAnswers(url, files.ca);
     await untilReady(half, program, ready);

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { installPeers } from "../peers/debian.ts";
-import { type Program, runProgram, startProgram } from "../peers/program.ts";
+import { type Program, runProgram } from "../peers/program.ts";
 import { type ApiServer, type ApiServerOptions, startApiServer } from "./apiServer.ts";
 import { programPath, providePrograms, type Provision } from "./binaries.ts";
 import { condition } from "./crds.ts";
@@ -25,6 +25,7 @@ import { noteMissingFolders, podCgroups, sweepNode } from "./node/sweep.ts";
 import { startVolumes } from "./node/volumes.ts";
 import { takeLock } from "./machineLock.ts";
 import type { ClusterProgram } from "./programs.ts";
+import { startTied } from "./tied.ts";
 
 export interface ClusterOptions extends Omit<ApiServerOptions, "address" | "parent"> {
   /** OCI archives to import; their images keep the names written in them. */
@@ -179,7 +180,7 @@ async function bringUp(
   parts.programs.set("kube-controller-manager", startControllerManager(api));
   parts.programs.set(
     "kube-scheduler",
-    startProgram(programPath("kube-scheduler"), [
+    startTied(programPath("kube-scheduler"), [
       `--kubeconfig=${api.kubeconfigFile("scheduler")}`,
       "--leader-elect=false",
       "--secure-port=0",
@@ -215,7 +216,7 @@ async function bringUp(
 }
 
 function startControllerManager(api: ApiServer): Program {
-  return startProgram(programPath("kube-controller-manager"), [
+  return startTied(programPath("kube-controller-manager"), [
     `--kubeconfig=${api.kubeconfigFile("controllerManager")}`,
     "--leader-elect=false",
     "--secure-port=0",

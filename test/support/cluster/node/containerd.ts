@@ -3,9 +3,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { peerProgram } from "../../peers/debian.ts";
-import { type Program, runProgram, startProgram } from "../../peers/program.ts";
+import { type Program, runProgram } from "../../peers/program.ts";
 import { CNI_PLUGINS } from "./packages.ts";
 import { PAUSE_IMAGE } from "./pauseImage.ts";
+import { startTied } from "../tied.ts";
 
 export interface ContainerRuntime {
   readonly program: Program;
@@ -28,7 +29,7 @@ export async function startContainerd(directory: string, cniFolder: string): Pro
   mkdirSync(folder, { recursive: true });
   const configuration = join(folder, "config.toml");
   writeFileSync(configuration, configurationText({ root, state, socket, cniFolder }));
-  const program = startProgram(peerProgram("containerd"), ["--config", configuration]);
+  const program = startTied(peerProgram("containerd"), ["--config", configuration]);
   const ctr = async (...words: string[]) =>
     await runProgram(peerProgram("ctr"), ["--address", socket, "-n", "k8s.io", ...words], { seconds: 120 });
   const deadline = performance.now() + READY_WITHIN_MS;

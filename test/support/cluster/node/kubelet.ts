@@ -2,11 +2,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { freePort, type Program, startProgram } from "../../peers/program.ts";
+import { freePort, type Program } from "../../peers/program.ts";
 import type { ApiServer } from "../apiServer.ts";
 import { programPath } from "../binaries.ts";
 import { NODE_NAME } from "../identities.ts";
 import { NODE_ADDRESS, POD_RANGE } from "./network.ts";
+import { startTied } from "../tied.ts";
 
 /** Started at once; the node is ready when the API server says so. */
 export async function startKubelet(api: ApiServer, directory: string, socket: string): Promise<Program> {
@@ -41,7 +42,7 @@ export async function startKubelet(api: ApiServer, directory: string, socket: st
   };
   const file = join(root, "config.json");
   writeFileSync(file, JSON.stringify(configuration));
-  return startProgram(programPath("kubelet"), [
+  return startTied(programPath("kubelet"), [
     `--config=${file}`,
     `--kubeconfig=${api.kubeconfigFile("kubelet")}`,
     `--root-dir=${root}`,
@@ -67,7 +68,7 @@ export async function startKubeProxy(api: ApiServer, directory: string): Promise
     conntrack: { maxPerCore: 0, min: 0 },
   };
   writeFileSync(file, JSON.stringify(configuration));
-  return startProgram(programPath("kube-proxy"), [`--config=${file}`]);
+  return startTied(programPath("kube-proxy"), [`--config=${file}`]);
 }
 
 export function kubeProxyConfiguration(directory: string): string {
