@@ -5,6 +5,7 @@ import { type KeyPlan, planKeys } from "../plan/dkimKeys.ts";
 import { domainRecords, poolAddresses, recordStatus } from "../plan/dnsRecords.ts";
 import { whyHeld } from "../plan/domainConfigs.ts";
 import { dkimSecretName } from "../plan/names.ts";
+import { canonicalJson } from "../plan/relayConfig.ts";
 import { dnsQuestion, type DomainWorld, type Plan } from "../world.ts";
 import { timestampOf, utcDay } from "../warmup/days.ts";
 import { type Finding, listOf, sentences, setConditions, stalledFinding } from "./setCondition.ts";
@@ -44,7 +45,7 @@ export function domainStatus(world: DomainWorld, plan: Plan): SendingDomainStatu
   ];
   const signing = keys.keys.filter(({ state }) => state === "Active").map(({ selector }) => selector);
   const checkedAt =
-    JSON.stringify(records) === JSON.stringify(before?.records) ? before?.checkedAt : timestampOf(world.now);
+    canonicalJson(records) === canonicalJson(before?.records) ? before?.checkedAt : timestampOf(world.now);
   return {
     observedGeneration: domain.metadata.generation,
     conditions: setConditions(before?.conditions, findings, domain.metadata.generation, world.now),

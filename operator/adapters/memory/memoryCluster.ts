@@ -30,6 +30,7 @@ import {
   asJson,
   dropEmptyMetadata,
   hasFinalizers,
+  inServerOrder,
   kindId,
   makeToken,
   objectId,
@@ -285,7 +286,7 @@ class Cluster implements MemoryCluster {
       return structuredClone(stored.object);
     }
     const finished = object.metadata.deletionTimestamp !== undefined && !hasFinalizers(object);
-    const written = this.#commit(kind, { object, ...owners }, finished);
+    const written = this.#commit(kind, { object: inServerOrder(object), ...owners }, finished);
     if (finished || object.metadata.ownerReferences !== undefined) this.#collector.schedule();
     return structuredClone(written);
   }

@@ -3,7 +3,7 @@
  * spec changed; and the continue token of a paged list.
  */
 import { KubeError, type KubeObject } from "../kubeClient.ts";
-import { jsonEqual, type JsonObject } from "./fieldSet.ts";
+import { isObject, type Json, jsonEqual, type JsonObject } from "./fieldSet.ts";
 import type { ServedType } from "./resourceTypes.ts";
 
 export function kindId(type: { readonly apiVersion: string; readonly kind: string }): string {
@@ -19,6 +19,22 @@ export function asJson(value: object): JsonObject {
   return JSON.parse(
     JSON.stringify(value, (_, field: unknown) => (field === null ? undefined : field)),
   ) as JsonObject;
+}
+
+/**
+ * A copy with the fields of every object by name, as the API server hands out custom resources: whoever
+ * compares what it wrote with what it reads must not mind the order.
+ */
+export function inServerOrder(object: KubeObject): KubeObject {
+  return sorted(object as unknown as Json) as unknown as KubeObject;
+}
+
+function sorted(value: Json): Json {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isObject(value)) return value;
+  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
+  fields.sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(fields.map(([name, field]) => [name, sorted(field)]));
 }
 
 /** Kind and name are not fields anyone owns. */

@@ -4,7 +4,8 @@ import { expect, test } from "vitest";
 import { type KubeKit, first, second, secrets, pools } from "./kit.ts";
 
 export function applySuite(kit: KubeKit): void {
-  const { client, namespace, newName, meta, secret, pool, address, read, refusal, key } = kit;
+  const { client, namespace, newName, meta, secret, pool, address, status, condition, read, refusal, key } =
+    kit;
 
   test("creates what is not there, with uid, resourceVersion and creationTimestamp", async () => {
     const object = newName();
@@ -78,6 +79,22 @@ export function applySuite(kit: KubeKit): void {
 
     const left = (await read(pools, object))["spec"] as { addresses: { name: string }[] };
     expect(left.addresses.map((item) => item.name)).toEqual(["a", "c"]);
+  });
+
+  test("hands out the fields of custom resources by name, in whatever order they were sent", async () => {
+    const object = newName();
+    await client().apply(
+      pool(object, [{ ip: "192.0.2.10", name: "a", ehloName: "a.mail.example.com" }]),
+      first,
+    );
+    await client().applyStatus(status(object, { ready: "1/1", conditions: [condition("Ready")] }), first);
+
+    const { spec, status: written } = (await read(pools, object)) as unknown as {
+      spec: { addresses: object[] };
+      status: { conditions: object[] };
+    };
+    const fields = [spec.addresses[0], written, written.conditions[0]].map((each) => Object.keys(each ?? {}));
+    expect(fields).toEqual(fields.map((names) => names.toSorted((a, b) => (a < b ? -1 : 1))));
   });
 
   test("replaces atomic lists as a whole", async () => {
