@@ -14,6 +14,7 @@ import type { ReportSource } from "./adapters/relayReports.ts";
 import { createCaches } from "./reconcile/caches.ts";
 import { Controller } from "./reconcile/controller.ts";
 import { DnsAnswers } from "./reconcile/dnsAnswers.ts";
+import { type EventRecorder, tellReadiness } from "./reconcile/events.ts";
 import { Gatherer } from "./reconcile/gather.ts";
 import { POOL_MANAGER, PoolReconciler } from "./reconcile/ipPool.ts";
 import { KeyedLock } from "./reconcile/keyedLock.ts";
@@ -42,6 +43,8 @@ export interface OperatorOptions {
   /** Objects of a kind reconciled at a time; default 4. */
   readonly concurrency?: number;
   readonly observer?: ReconcileObserver;
+  /** Told when objects become ready or cease to be. */
+  readonly events?: EventRecorder;
 }
 
 export interface Operator {
@@ -110,6 +113,8 @@ export function startOperator(options: OperatorOptions): Operator {
     domain: (key, priority) => domains.enqueue(key, priority),
     pool: (key, priority) => pools.enqueue(key, priority),
   });
+
+  if (options.events !== undefined) tellReadiness(caches, options.events);
 
   const lifecycle = new Lifecycle({ clock, log });
   const controllers = [relays, domains, pools];

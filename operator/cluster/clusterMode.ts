@@ -15,6 +15,7 @@ import { type ApiAccess, remembered } from "../adapters/cluster/access.ts";
 import { type ClusterClient, createClusterClient } from "../adapters/cluster/clusterClient.ts";
 import { LeaderLease, type Leadership } from "../adapters/cluster/leaderLease.ts";
 import { createOperatorMetrics } from "../adapters/cluster/metrics.ts";
+import { createRecorder } from "../adapters/cluster/recorder.ts";
 import { ObservedClient } from "../adapters/cluster/observedClient.ts";
 import type { DnsProbe } from "../adapters/dnsProbe.ts";
 import type { KeyGenerator } from "../adapters/keyGenerator.ts";
@@ -34,6 +35,8 @@ export interface ClusterModeOptions {
   readonly namespaces: readonly string[] | null;
   /** Null: no election, this is the only one. */
   readonly lease: { readonly namespace: string; readonly name: string; readonly identity: string } | null;
+  /** Of this process, in Events. */
+  readonly instance: string;
   readonly status: { readonly host?: string; readonly port: number };
 }
 
@@ -112,7 +115,9 @@ export async function startClusterMode(options: ClusterModeOptions): Promise<Clu
     end = resolve;
   });
   const begin = (): void => {
-    const operator = startOperator({ ...options, client, observer: metrics });
+    const events = createRecorder({ client: calls, clock, log, instance: options.instance });
+    lifecycle.started({ name: "events", deadlineSeconds: 1, stop: () => events.stop() });
+    const operator = startOperator({ ...options, client, observer: metrics, events });
     state.operator = operator;
     void operator.synced.then(() => {
       state.synced = true;

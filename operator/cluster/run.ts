@@ -57,6 +57,7 @@ export async function runInCluster(options: RunOptions): Promise<number> {
             identity: `${hostname()}_${randomUUID()}`,
           }
         : null,
+      instance: hostname(),
       status: { port: options.metricsPort },
     });
   } catch (error) {

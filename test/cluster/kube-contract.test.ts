@@ -7,9 +7,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   createClusterClient,
   type ClusterClient,
+  events,
   leases,
 } from "../../operator/adapters/cluster/clusterClient.ts";
 import { LeaderLease } from "../../operator/adapters/cluster/leaderLease.ts";
+import { createRecorder } from "../../operator/adapters/cluster/recorder.ts";
 import { kubeConfigAccess } from "../../operator/adapters/cluster/kubeConfigAccess.ts";
 import { resources } from "../../operator/resources.ts";
 import { systemClock } from "../../relay/kit/clock.ts";
@@ -86,6 +88,21 @@ describe("the client on a real API server", () => {
       leaseTransitions: 2,
     });
     stop.abort();
+  });
+
+  test("an Event is taken, and its repeat becomes a series", async () => {
+    const regarding = await client.apply(
+      { apiVersion: "v1", kind: "Secret", metadata: { name: "told-of", namespace } },
+      "test",
+    );
+    const recorder = createRecorder({ client, clock: systemClock, log: silentLog, instance: "operator-0" });
+    const fact = { regarding, type: "Warning", reason: "Lost", action: "Look", note: "it is gone" } as const;
+
+    for (let sighting = 0; sighting < 3; sighting += 1) recorder.record(fact);
+    await recorder.settled();
+
+    const { items } = await client.list(events, { namespace });
+    expect(items.filter(({ reason }) => reason === "Lost")).toMatchObject([{ series: { count: 2 } }]);
   });
 
   test("who may not is told Forbidden, for calls and for watches", async () => {

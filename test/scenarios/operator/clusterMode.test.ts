@@ -4,7 +4,7 @@
  */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { leases } from "../../../operator/adapters/cluster/clusterClient.ts";
+import { events, leases } from "../../../operator/adapters/cluster/clusterClient.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../../operator/adapters/memory/memoryCluster.ts";
 import { type ClusterMode, startClusterMode } from "../../../operator/cluster/clusterMode.ts";
 import { resources } from "../../../operator/resources.ts";
@@ -30,7 +30,7 @@ let server: FakeApiServer;
 let running: ClusterMode[];
 beforeEach(async () => {
   cluster = createMemoryCluster({ clock: systemClock, random: seededRandom(1) });
-  server = await startFakeApiServer(cluster, [...Object.values(resources), leases]);
+  server = await startFakeApiServer(cluster, [...Object.values(resources), leases, events]);
   running = [];
 });
 afterEach(async () => {
@@ -54,6 +54,7 @@ async function start(identity: string | null): Promise<ClusterMode> {
     keys: new FakeKeys(),
     namespaces: null,
     lease: identity === null ? null : { namespace: "operators", name: "leader", identity },
+    instance: "operator-0",
     status: { host: "127.0.0.1", port: 0 },
   });
   running.push(mode);
@@ -81,6 +82,10 @@ test("a manifest applied to the API server gets a status, and metrics tell of it
     expect(found?.["status"]).toMatchObject({
       conditions: expect.arrayContaining([expect.objectContaining({ type: "Ready", status: "False" })]),
     });
+  }, soon);
+  await vi.waitFor(async () => {
+    const [event] = (await cluster.list(events)).items;
+    expect(event).toMatchObject({ type: "Warning", regarding: { kind: "SmtpRelay", name: "mail" } });
   }, soon);
   const { text } = await get(mode, "/metrics");
   expect(text).toMatch(/^controller_runtime_reconcile_total\{controller="smtprelay",result="\w+"\} [1-9]/m);
@@ -160,6 +165,7 @@ test("a status port that is taken is a refusal to start", async () => {
       keys: new FakeKeys(),
       namespaces: null,
       lease: null,
+      instance: "operator-0",
       status: options,
     }),
   ).rejects.toThrow(/Cannot open the status server/);
