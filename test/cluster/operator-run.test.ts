@@ -33,6 +33,9 @@ const ours = [
 // After a kill the lease must lapse first.
 const soon = { timeout: 40_000, interval: 200 };
 
+// Leases lapse in real time.
+vi.setConfig({ testTimeout: 120_000 });
+
 let server: ApiServer;
 let client: ClusterClient;
 let operator: Program;
@@ -159,10 +162,32 @@ test("started again with nothing changed, it writes nothing but its lease", asyn
   expect([...new Set(written(before))]).toEqual([LEASE_WRITE]);
 });
 
+test("an API server that is away for long ends the leader; the next start takes up where it was", async () => {
+  await server.halt("kube-apiserver", "SIGKILL");
+  await vi.waitFor(() => expect(operator.child.exitCode).toBe(1), soon);
+  expect(operator.output()).toContain("leadership was lost");
+
+  port = await freePort();
+  operator = start(port);
+  await vi.waitFor(async () => {
+    expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+  }, soon);
+  await server.resume("kube-apiserver");
+  await client.apply(
+    { apiVersion: "v1", kind: "Secret", metadata: { name: "unrelated", namespace } },
+    "kubectl",
+  );
+
+  await vi.waitFor(async () => {
+    const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    expect(metrics).toMatch(/^controller_runtime_reconcile_total\{controller="smtprelay".*\} [1-9]/m);
+  }, soon);
+});
+
 test("it ends in order on SIGTERM, and the lease is free", async () => {
   operator.child.kill("SIGTERM");
   await vi.waitFor(() => expect(operator.child.exitCode).toBe(0), soon);
 
   const lease = await client.get(leases, { namespace, name: "smtp-relay-operator" });
-  expect(lease?.["spec"]).toEqual({ leaseTransitions: 2 });
+  expect(lease?.["spec"]).toEqual({ leaseTransitions: 3 });
 });
