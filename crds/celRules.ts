@@ -121,6 +121,27 @@ const relayRules: readonly CelRule[] = [
   },
   {
     kind: "SmtpRelay",
+    path: "spec.podTemplate.resources",
+    rule: "!has(self.requests) || !has(self.limits) || !has(self.requests.cpu) || !has(self.limits.cpu) || (self.requests.cpu.endsWith('m') ? int(self.requests.cpu.substring(0, size(self.requests.cpu) - 1)) : int(self.requests.cpu) * 1000) <= (self.limits.cpu.endsWith('m') ? int(self.limits.cpu.substring(0, size(self.limits.cpu) - 1)) : int(self.limits.cpu) * 1000)",
+    message: "the requested CPU must be at most `limits.cpu`",
+    fieldPath: ".requests.cpu",
+  },
+  {
+    kind: "SmtpRelay",
+    path: "spec.podTemplate.resources",
+    rule: "!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory) || int(self.requests.memory.substring(0, size(self.requests.memory) - 2)) * (self.requests.memory.endsWith('Gi') ? 1024 : 1) <= int(self.limits.memory.substring(0, size(self.limits.memory) - 2)) * (self.limits.memory.endsWith('Gi') ? 1024 : 1)",
+    message: "the requested memory must be at most `limits.memory`",
+    fieldPath: ".requests.memory",
+  },
+  {
+    kind: "SmtpRelay",
+    path: "spec.podTemplate.tolerations[]",
+    rule: "self.operator != 'Exists' || !has(self.value)",
+    message: "`value` has no effect with `operator: Exists`; leave it out",
+    fieldPath: ".value",
+  },
+  {
+    kind: "SmtpRelay",
     path: "spec.queue",
     rule: "self.expireAfterSeconds >= self.retry.firstDelaySeconds",
     message: "must be at least `retry.firstDelaySeconds`, or nothing is ever tried twice",

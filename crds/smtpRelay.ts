@@ -93,6 +93,77 @@ const route = z.strictObject({
     .meta({ description: "Where it goes: exactly one of `pool` and `smarthost`." }),
 });
 
+/** Forms that compare by CEL without a quantity type: whole cores or millicores, whole Mi or Gi. */
+const cpu = z
+  .string()
+  .min(1)
+  .max(7)
+  .regex(/^[1-9][0-9]{0,5}m?$/, "must be cores such as 2 or millicores such as 250m");
+const memory = z
+  .string()
+  .min(3)
+  .max(8)
+  .regex(/^[1-9][0-9]{0,5}(Mi|Gi)$/, "must be a size such as 512Mi or 2Gi");
+
+const podTemplate = z.strictObject({
+  resources: z
+    .strictObject({
+      requests: z
+        .strictObject({
+          cpu: cpu.optional().meta({ description: "CPU kept free for a pod. Default: 100m." }),
+          memory: memory.optional().meta({ description: "Memory kept free for a pod. Default: 192Mi." }),
+        })
+        .optional()
+        .meta({ description: "What the scheduler keeps free." }),
+      limits: z
+        .strictObject({
+          cpu: cpu.optional().meta({ description: "Most CPU of a pod. Default: no limit." }),
+          memory: memory.optional().meta({
+            description: "Most memory of a pod. Default: 512Mi, or what is requested if that is more.",
+          }),
+        })
+        .optional()
+        .meta({ description: "What a pod may use at most." }),
+    })
+    .optional()
+    .meta({ description: "CPU and memory of each pod." }),
+  tolerations: z
+    .array(
+      z.strictObject({
+        key: z
+          .string()
+          .min(1)
+          .max(317)
+          .regex(/^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/)
+          .meta({ description: "Key of the taint." }),
+        operator: z
+          .enum(["Equal", "Exists"])
+          .default("Equal")
+          .meta({ description: "Equal: the taint's value must be `value`. Exists: any value." }),
+        value: z
+          .string()
+          .min(1)
+          .max(63)
+          .regex(/^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/)
+          .optional()
+          .meta({ description: "Value of the taint; only with operator: Equal." }),
+        effect: z
+          .enum(["NoSchedule", "PreferNoSchedule", "NoExecute"])
+          .optional()
+          .meta({ description: "Effect of the taint. Default: every effect." }),
+      }),
+    )
+    .max(16)
+    .optional()
+    .meta({
+      description: "Taints of nodes that relay pods may run on all the same.",
+      "x-kubernetes-list-type": "atomic",
+    }),
+  priorityClassName: objectName.optional().meta({
+    description: "PriorityClass of the pods. Default: the cluster's.",
+  }),
+});
+
 export const smtpRelaySpec = z.strictObject({
   hostname: hostName.meta({
     description:
@@ -181,6 +252,9 @@ export const smtpRelaySpec = z.strictObject({
     })
     .prefault({})
     .meta({ description: "The durable queue's volume, one a pod." }),
+  podTemplate: podTemplate.optional().meta({
+    description: "What the pods ask of the cluster. A change restarts them one by one; no mail is lost.",
+  }),
   queue: z
     .strictObject({
       expireAfterSeconds: z.int().min(300).max(2_592_000).default(432_000).meta({

@@ -32,6 +32,8 @@ export interface Environment {
   readonly submissionHost: string | null;
   /** Ports clients reach, by listener port, where they differ: local mode's 587 → 1587. */
   readonly submissionPorts: Readonly<Record<number, number>>;
+  /** Namespace of the operator's own pods; null or absent where it runs outside a cluster. */
+  readonly operatorNamespace?: string | null;
   /** How often relays that are settled are asked for a report, in seconds. */
   readonly reportSeconds: number;
   /** Figures in status move at most this often for an object, in seconds: an API server is no ticker. */

@@ -44,6 +44,7 @@ export async function runInCluster(options: RunOptions): Promise<number> {
         forbiddenNetworks: notOutside,
         submissionHost: null,
         submissionPorts: {},
+        operatorNamespace: await podNamespace(),
         ...CLUSTER_RHYTHM,
       },
       reports: createReportSource({ clock }),

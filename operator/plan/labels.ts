@@ -7,6 +7,9 @@ export const MANAGED_BY = "smtp-relay-operator";
 export const RELAY_LABEL = `${GROUP}/relay`;
 export const DOMAIN_LABEL = `${GROUP}/domain`;
 
+/** On a namespace: its pods may read `/metrics` and `/report` of relay pods. */
+export const METRICS_LABEL = `${GROUP}/metrics`;
+
 export type Component = "relay" | "credentials" | "config" | "certificate" | "dkim";
 
 /** Labels of a child of the SmtpRelay `relay`. */

@@ -13,6 +13,8 @@ export function relayNames(relay: string) {
     clientService: relay,
     /** relay.json and every file it names, mounted as one folder so that a swap is consistent. */
     runtimeSecret: `${relay}-runtime`,
+    networkPolicy: relay,
+    disruptionBudget: relay,
     selfSignedSecret: `${relay}-tls-self-signed`,
     /** Connection settings of one credential. */
     credentialSecret: (credential: string) => `${relay}-${credential}`,

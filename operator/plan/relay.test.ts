@@ -14,6 +14,8 @@ test("a relay becomes these objects, in this order, all owned by it", () => {
     "Secret mail-runtime",
     "Service mail-pods",
     "Service mail",
+    "NetworkPolicy mail",
+    "PodDisruptionBudget mail",
     "StatefulSet mail",
   ]);
   expect(new Set(objects.map(({ metadata }) => metadata.ownerReferences?.[0]?.uid))).toEqual(
@@ -205,7 +207,12 @@ test("what only chance can make is asked for, and pods wait for a certificate", 
     { kind: "password", secretName: "mail-app", credential: "app" },
   ]);
   expect(config).toBeNull();
-  expect(objects.map(({ kind }) => kind)).toEqual(["Service", "Service"]);
+  expect(objects.map(({ kind }) => kind)).toEqual([
+    "Service",
+    "Service",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+  ]);
   expect(problems).toEqual([]);
 });
 

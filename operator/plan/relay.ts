@@ -9,7 +9,9 @@ import type { Problem, RelayPlan, RelayWorld } from "../world.ts";
 import { type Certificate, planCertificate } from "./certificate.ts";
 import { configCredentials, passwordNeeds, type ReadCredential, readCredentials } from "./credentials.ts";
 import { credentialSecrets } from "./credentialSecrets.ts";
+import { disruptionBudget } from "./disruptionBudget.ts";
 import { planDomains } from "./domainConfigs.ts";
+import { networkPolicy } from "./networkPolicy.ts";
 import { relayConfigOf } from "./relayConfig.ts";
 import { type Replicas, replicasOf } from "./replicas.ts";
 import { planRoutes } from "./routes.ts";
@@ -42,6 +44,8 @@ export function planRelay(world: RelayWorld, tools: PlanTools): RelayPlan {
     ...configObjects,
     podService(relay),
     clientService(relay),
+    networkPolicy(relay, environment),
+    disruptionBudget(relay),
   ];
   // Without a configuration pods could only wait for their mount.
   if (config !== null || world.publishedConfig !== null) {

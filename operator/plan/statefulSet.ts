@@ -16,11 +16,12 @@ import {
 import type { ApplyObject } from "../adapters/kubeClient.ts";
 import { ownedBy, podSelector, relayLabels } from "./labels.ts";
 import { relayNames } from "./names.ts";
+import { containerResources, placement } from "./podTemplate.ts";
 
 /** Longer than the relay's own ordered stop, so that what is in flight can end. */
 const TERMINATION_GRACE_SECONDS = 60;
-/** The unprivileged user `node` of the image. */
-const USER_ID = 1000;
+/** An unprivileged user that owns nothing in the image; files of the image are readable by all. */
+const USER_ID = 65_532;
 /** Owner and group may read: keys are nobody else's. */
 const SECRET_MODE = 0o440;
 
@@ -65,14 +66,16 @@ function podSpec(relay: SmtpRelay, image: string): Record<string, unknown> {
       fsGroupChangePolicy: "OnRootMismatch",
       seccompProfile: { type: "RuntimeDefault" },
     },
-    topologySpreadConstraints: [
-      {
+    // A wish, never a bar: two pods on one node are better than one pod that waits.
+    topologySpreadConstraints: ["topology.kubernetes.io/zone", "kubernetes.io/hostname"].map(
+      (topologyKey) => ({
         maxSkew: 1,
-        topologyKey: "kubernetes.io/hostname",
+        topologyKey,
         whenUnsatisfiable: "ScheduleAnyway",
         labelSelector: { matchLabels: podSelector(relay.metadata.name) },
-      },
-    ],
+      }),
+    ),
+    ...placement(relay),
     containers: [container(relay, image)],
     volumes: [
       { name: "config", secret: { secretName: names.runtimeSecret, defaultMode: SECRET_MODE } },
@@ -86,6 +89,7 @@ function container(relay: SmtpRelay, image: string): Record<string, unknown> {
   return {
     name: "relay",
     image,
+    resources: containerResources(relay),
     command: ["node", "relay/main.ts"],
     env: [
       { name: bootVariables.podName, valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },

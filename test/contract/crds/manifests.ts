@@ -61,6 +61,14 @@ export const full: Readonly<Record<KindName, Manifest>> = {
       ],
     },
     storage: { size: "20Gi", className: "fast-ssd" },
+    podTemplate: {
+      resources: {
+        requests: { cpu: "500m", memory: "512Mi" },
+        limits: { cpu: "2", memory: "1Gi" },
+      },
+      tolerations: [{ key: "example.com/mail", operator: "Equal", value: "yes", effect: "NoSchedule" }],
+      priorityClassName: "mail",
+    },
     queue: {
       expireAfterSeconds: 432_000,
       retry: { firstDelaySeconds: 300, longestDelaySeconds: 14_400 },

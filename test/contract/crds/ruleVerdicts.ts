@@ -43,6 +43,45 @@ const wide = "every network must be";
 
 const relayRows = rows("SmtpRelay", [
   {
+    because: "as much CPU may be requested as is allowed, in whichever form",
+    base: full.SmtpRelay,
+    changes: { "spec.podTemplate.resources.requests.cpu": "2000m" },
+  },
+  {
+    because: "more CPU requested than allowed is refused",
+    base: full.SmtpRelay,
+    changes: { "spec.podTemplate.resources.requests.cpu": "2001m" },
+    rule: "the requested CPU",
+  },
+  {
+    because: "as much memory may be requested as is allowed, in whichever form",
+    base: full.SmtpRelay,
+    changes: { "spec.podTemplate.resources.requests.memory": "1024Mi" },
+  },
+  {
+    because: "more memory requested than allowed is refused",
+    base: full.SmtpRelay,
+    changes: { "spec.podTemplate.resources.requests.memory": "1025Mi" },
+    rule: "the requested memory",
+  },
+  {
+    because: "requests alone are fine",
+    base: full.SmtpRelay,
+    changes: { "spec.podTemplate.resources.limits": undefined },
+  },
+  {
+    because: "any value of a taint is tolerated with Exists",
+    base: full.SmtpRelay,
+    changes: { "spec.podTemplate.tolerations": [{ key: "example.com/mail", operator: "Exists" }] },
+  },
+  {
+    because: "a value beside Exists is refused",
+    base: full.SmtpRelay,
+    changes: { "spec.podTemplate.tolerations[0].operator": "Exists" },
+    rule: "`value` has no effect",
+    at: "spec.podTemplate.tolerations[0].value",
+  },
+  {
     because: "a relay's name may have 40 characters",
     base: relay,
     changes: { "metadata.name": "m".repeat(40) },
