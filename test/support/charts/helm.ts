@@ -1,0 +1,43 @@
+/** Helm as the chart's tests use it: the one of the cluster's programs, else one on the PATH. */
+import { type SpawnSyncReturns, spawnSync } from "node:child_process";
+import { join } from "node:path";
+
+import { findProgram } from "../cluster/binaries.ts";
+import type { ClusterProgram } from "../cluster/programs.ts";
+import { findProgram as findOnPath } from "../peers/debian.ts";
+
+export const repository = join(import.meta.dirname, "../../..");
+export const chartFolder = join(repository, "charts/smtp-relay-operator");
+export const allOnValues = join(repository, "test/charts/allOn.values.yaml");
+/** Release and namespace of the tests, as the README has them. */
+export const release = "smtp-relay-operator";
+
+/** Absolute path; undefined after a line that says what is skipped. */
+export function optionalProgram(program: ClusterProgram | "promtool", need: string): string | undefined {
+  const path = (program === "promtool" ? undefined : findProgram(program)) ?? findOnPath(program);
+  if (path === undefined) console.log(`skipped: ${need} needs ${program}, which is not on this machine`);
+  return path;
+}
+
+export function run(program: string, args: readonly string[], input?: string): SpawnSyncReturns<string> {
+  return spawnSync(program, args, {
+    cwd: repository,
+    encoding: "utf8",
+    timeout: 60_000,
+    maxBuffer: 64 * 1024 * 1024,
+    ...(input === undefined ? {} : { input }),
+  });
+}
+
+/** What a program said when it failed; empty when it did not. */
+export function failure(ended: SpawnSyncReturns<string>): string {
+  if (ended.status === 0) return "";
+  return `exit ${ended.status}: ${ended.error?.message ?? ""}${ended.stdout}${ended.stderr}`;
+}
+
+/** What the chart makes with these flags; throws with Helm's words when it refuses. */
+export function template(helm: string, ...flags: readonly string[]): string {
+  const ended = run(helm, ["template", release, chartFolder, "--namespace", release, ...flags]);
+  if (ended.status !== 0) throw new Error(`Cannot render the chart: ${ended.stderr}`);
+  return ended.stdout;
+}
