@@ -9,7 +9,7 @@ import { ipPoolSpec, ipPoolStatus } from "../../../crds/ipPool.ts";
 import { sendingDomainSpec, sendingDomainStatus } from "../../../crds/sendingDomain.ts";
 import { smtpRelaySpec, smtpRelayStatus } from "../../../crds/smtpRelay.ts";
 import type { KubeObject, ResourceType } from "../kubeClient.ts";
-import type { JsonObject } from "./fieldSet.ts";
+import { jsonEqual, type JsonObject } from "./fieldSet.ts";
 import { builtInListTypes, type ListTypes, listTypesOfSchema, metadataListTypes } from "./listTypes.ts";
 
 export interface ServedType extends ResourceType {
@@ -79,7 +79,7 @@ function specFieldsChanged(object: JsonObject, old: JsonObject): string[] {
   const spec = (object["spec"] ?? {}) as JsonObject;
   const before = (old["spec"] ?? {}) as JsonObject;
   return [...new Set([...Object.keys(spec), ...Object.keys(before)])].filter(
-    (field) => JSON.stringify(spec[field]) !== JSON.stringify(before[field]),
+    (field) => !jsonEqual(spec[field], before[field]),
   );
 }
 
