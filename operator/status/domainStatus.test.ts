@@ -161,6 +161,13 @@ test("a pod that has loaded no key of the domain is waited for", () => {
   expect(look(world({ answers: [has, lacks] })).said("Ready")).toBe(
     "False KeysPending: mail-1 has not loaded the keys yet.",
   );
+  const lacksToo = {
+    kind: "report",
+    report: aReport({ pod: "mail-2", loadedKeys: ["other.example/r2611"] }),
+  } as const;
+  expect(look(world({ answers: [lacks, lacksToo] })).said("Ready")).toBe(
+    "False KeysPending: mail-1, mail-2 have not loaded the keys yet.",
+  );
   expect(look(world({ answers: [has] })).said("Ready")).toContain("True Verified");
 });
 

@@ -91,7 +91,11 @@ function readyFinding({ world, plan, keys, records }: View): DomainFinding {
     active.map(({ selector }) => selector),
   );
   if (unloaded.length > 0) {
-    return ready("False", "KeysPending", `${listOf(unloaded)} has not loaded the keys yet.`);
+    return ready(
+      "False",
+      "KeysPending",
+      `${listOf(unloaded)} ${unloaded.length === 1 ? "has" : "have"} not loaded the keys yet.`,
+    );
   }
   const signed =
     active.length === 0 ? "not signed" : `signed by ${listOf(active.map(({ selector }) => selector))}`;
@@ -211,7 +215,11 @@ function reconcilingFinding(view: View): DomainFinding {
   if (dns !== null && dns !== "DnsUnreachable") return under(dns, recordsText(records));
   const active = keys.keys.filter(({ state }) => state === "Active").map(({ selector }) => selector);
   const unloaded = podsWithoutKey(world, active);
-  if (unloaded.length > 0) return under("InProgress", `${listOf(unloaded)} has not loaded the keys yet.`);
+  if (unloaded.length > 0)
+    return under(
+      "InProgress",
+      `${listOf(unloaded)} ${unloaded.length === 1 ? "has" : "have"} not loaded the keys yet.`,
+    );
   return {
     type: "Reconciling",
     status: "False",

@@ -50,7 +50,14 @@ export function readyFinding(view: RelayView): RelayFinding {
   if (stuck !== null) return ready("False", stuck.reason, stuck.message);
   const reason = readyReason(view, config);
   const also = plan.problems.length === 0 ? "" : ` ${sentences(plan.problems)}`;
-  return ready("True", reason, `${summary(view, up)}${waitingPods(view, up)}${also}`);
+  return ready("True", reason, `${summary(view, up)}${waitingPods(view, up)}${nobodySends(view)}${also}`);
+}
+
+/** A relay without a SendingDomain is in order, but whoever waits for its mail should know that it takes none. */
+function nobodySends({ world }: RelayView): string {
+  return world.domains.length > 0
+    ? ""
+    : " No SendingDomain names this relay, so every sender is refused with 553.";
 }
 
 /** "2 of 2 replicas send; 1,204 queued, oldest 38s." */

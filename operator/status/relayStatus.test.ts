@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 
 import { smtpRelayStatus, type SmtpRelayStatus } from "../../crds/smtpRelay.ts";
 import {
+  aDomain,
   anEnvironment,
   aPod,
   aPool,
@@ -42,7 +43,7 @@ function world(overrides: Partial<RelayWorld> = {}): RelayWorld {
     now: NOON,
     environment: anEnvironment(),
     relay,
-    domains: [],
+    domains: [aDomain()],
     allDomains: [],
     pools,
     allPools: pools,
@@ -172,6 +173,12 @@ test("a smaller trouble is told in Ready, which stays", () => {
     "app Ready",
     "crm SecretMissing",
   ]);
+});
+
+test("a relay that no SendingDomain names says that it takes mail from nobody", () => {
+  expect(look(world({ pods: two, domains: [] })).said("Ready")).toMatch(
+    / No SendingDomain names this relay, so every sender is refused with 553\.$/u,
+  );
 });
 
 test("paused, at zero, and with queued mail it says what it does", () => {

@@ -24,7 +24,7 @@ import {
 } from "../../../operator/world.ts";
 import { type RelayConfig, relayConfig } from "../../../relay/contract/config.ts";
 import type { RelayReport } from "../../../relay/contract/report.ts";
-import { anEnvironment, aPool, aRelay, aReport, aSecret, NOON } from "../../support/builders.ts";
+import { aDomain, anEnvironment, aPool, aRelay, aReport, aSecret, NOON } from "../../support/builders.ts";
 import { misplacedReasons } from "../../support/placements.ts";
 import { makeCertificate } from "../../support/certificate.ts";
 
@@ -125,7 +125,7 @@ class Turns {
       now: this.now,
       environment: anEnvironment(),
       relay: this.relay,
-      domains: [],
+      domains: [aDomain()],
       allDomains: [],
       pools: [this.pool],
       allPools: [this.pool],
