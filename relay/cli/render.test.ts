@@ -10,7 +10,12 @@ import {
 } from "../../test/support/adminAnswers.ts";
 import { type Page, renderExplanation, renderMessage, renderQueue } from "./render.ts";
 
-const page: Page = { now: Date.parse("2026-11-23T14:02:49Z"), timeZone: "UTC", width: null };
+const page: Page = {
+  now: Date.parse("2026-11-23T14:02:49Z"),
+  timeZone: "UTC",
+  width: null,
+  command: "npx smtp-relay",
+};
 const partner = googleSite({
   site: "mx.partner.example",
   provider: "",
@@ -27,7 +32,7 @@ test("the queue is one line a destination", () => {
     "gmail-smtp-in.l.google.com   google       1090      38s   14:12      provider google on address a is silent: 421 4.7.28 (rule google/rate-4.7.28)",
     "mx.partner.example           –              97      12s   now        –",
     "",
-    `1187 recipients at mail-0. Why one waits: smtp-relay explain ${ID}`,
+    `1187 recipients at mail-0. Why one waits: npx smtp-relay explain ${ID}`,
   ]);
 });
 
@@ -46,7 +51,7 @@ test("pods are put together: sums, the oldest, the next, and the rule of the one
     "gmail-smtp-in.l.google.com   google       4090       2h   14:05      12 of 12 used today (1 more at other pods)",
   );
   expect(lines.at(-1)).toBe(
-    "4090 recipients at mail-0 and mail-1. Why one waits: smtp-relay explain 01JDCZ1M3R5T7V9X1Z3B5D7F9H",
+    "4090 recipients at mail-0 and mail-1. Why one waits: npx smtp-relay explain 01JDCZ1M3R5T7V9X1Z3B5D7F9H",
   );
 });
 

@@ -9,6 +9,8 @@ import { type Calendar, countOf, listOf, nextTryOf, preciseTimeOf, sizeOf, spanO
 export interface Page extends Calendar {
   /** Characters in a line; null when piped. */
   readonly width: number | null;
+  /** How the user calls this command, so that a line shown can be pasted: "npx smtp-relay". */
+  readonly command: string;
 }
 
 type Site = QueueListing["sites"][number];
@@ -51,7 +53,7 @@ export function renderQueue(listings: readonly QueueListing[], page: Page, withI
   return [
     ...table,
     "",
-    `${countOf(total, "recipient")} at ${pods}.${oldest === undefined ? "" : ` Why one waits: smtp-relay explain ${oldest}`}`,
+    `${countOf(total, "recipient")} at ${pods}.${oldest === undefined ? "" : ` Why one waits: ${page.command} explain ${oldest}`}`,
   ];
 }
 

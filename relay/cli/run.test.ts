@@ -41,7 +41,12 @@ async function typed(
   const code = await run(argv, {
     cwd,
     env,
-    page: () => ({ now: Date.parse("2026-11-23T14:02:49Z"), timeZone: "UTC", width: null }),
+    page: () => ({
+      now: Date.parse("2026-11-23T14:02:49Z"),
+      timeZone: "UTC",
+      width: null,
+      command: "smtp-relay",
+    }),
     out: (lines) => void out.push(...lines),
     err: (lines) => void err.push(...lines),
   });
