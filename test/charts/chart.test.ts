@@ -309,4 +309,21 @@ describe.skipIf(found === undefined)("the chart", () => {
       [...names(byDefault.filter((one) => !isHook(one))), `Namespace ${release}`].toSorted(),
     );
   });
+
+  const kubectl = optionalProgram("kubectl", "building config/");
+  test.skipIf(kubectl === undefined)("kubectl builds config/ into the same roles, pods and rights", () => {
+    const built = run(kubectl ?? "", ["kustomize", "config"]);
+
+    expect(failure(built)).toBe("");
+    const bodies = (manifests: readonly Manifest[]) =>
+      Object.fromEntries(
+        manifests
+          .filter((one) => one.kind !== "Namespace" && !isHook(one))
+          .map(({ metadata, ...body }) => [
+            `${body.kind} ${metadata.namespace ?? ""}/${metadata.name}`,
+            body,
+          ]),
+      );
+    expect(bodies(manifestsOf(built.stdout) as readonly Manifest[])).toEqual(bodies(byDefault));
+  });
 });
