@@ -27,6 +27,12 @@ export interface Environment {
   readonly dnsServers: readonly string[];
   /** Port of receiving MX hosts; 25 but for tests and local mode. */
   readonly deliveryPort: number;
+  /**
+   * Whether an IpPool's addresses are on interfaces of the pods, so that relays connect from them (local mode).
+   * In a cluster a pod has its own address only and the network translates it on the way out; a relay that
+   * asked for another one would reach nobody (EADDRNOTAVAIL).
+   */
+  readonly bindSourceAddresses: boolean;
   readonly forbiddenNetworks: readonly string[];
   /** Shown in connection settings in place of spec.hostname: local mode's 127.0.0.1. */
   readonly submissionHost: string | null;

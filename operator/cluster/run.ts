@@ -41,6 +41,7 @@ export async function runInCluster(options: RunOptions): Promise<number> {
         relayImage: options.relayImage,
         dnsServers: [],
         deliveryPort: options.deliveryPort,
+        bindSourceAddresses: false,
         forbiddenNetworks: notOutside,
         submissionHost: null,
         submissionPorts: {},

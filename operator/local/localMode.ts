@@ -181,6 +181,7 @@ async function start(options: LocalModeOptions, lifecycle: Lifecycle): Promise<L
     relayImage: "local",
     dnsServers: resolversOf(options.dns, zone),
     deliveryPort: options.deliveryPort,
+    bindSourceAddresses: true,
     forbiddenNetworks: forbiddenNetworks(options.dns),
     submissionHost: "127.0.0.1",
     submissionPorts,

@@ -38,6 +38,7 @@ export function podSources(world: RelayWorld, pod: string): PodSources {
         status,
         ramp,
         Math.min(wanted, permilleOfPod(status?.shares, key)),
+        world.environment.bindSourceAddresses,
       );
       sources.push(source);
       limited ||= source.allowance.length > 0;
@@ -74,6 +75,7 @@ function sourceOf(
   status: AddressStatus | undefined,
   ramp: Ramp | null,
   permille: number,
+  binds: boolean,
 ): EgressSource {
   const warmup = ramp === null ? undefined : status?.warmup;
   const allowance =
@@ -82,7 +84,7 @@ function sourceOf(
   return {
     name: sourceName(pool.metadata.name, address.name),
     pool: pool.metadata.name,
-    address: address.ip,
+    address: binds ? address.ip : null,
     ehloName: address.ehloName,
     state: reason === "" ? "Active" : "Paused",
     stateReason: reason.slice(0, 512),

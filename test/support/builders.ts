@@ -150,6 +150,7 @@ export function anEnvironment(overrides: Partial<Environment> = {}): Environment
     forbiddenNetworks: [],
     submissionHost: null,
     submissionPorts: {},
+    bindSourceAddresses: true,
     ...CLUSTER_RHYTHM,
     ...overrides,
   };
