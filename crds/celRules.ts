@@ -122,14 +122,15 @@ const relayRules: readonly CelRule[] = [
   {
     kind: "SmtpRelay",
     path: "spec.podTemplate.resources",
-    rule: "!has(self.requests) || !has(self.limits) || !has(self.requests.cpu) || !has(self.limits.cpu) || (self.requests.cpu.endsWith('m') ? int(self.requests.cpu.substring(0, size(self.requests.cpu) - 1)) : int(self.requests.cpu) * 1000) <= (self.limits.cpu.endsWith('m') ? int(self.limits.cpu.substring(0, size(self.limits.cpu) - 1)) : int(self.limits.cpu) * 1000)",
+    // What is no quantity is the schema's to refuse: int() would fail on it.
+    rule: "!has(self.requests) || !has(self.limits) || !has(self.requests.cpu) || !has(self.limits.cpu) || !self.requests.cpu.matches('^[1-9][0-9]*m?$') || !self.limits.cpu.matches('^[1-9][0-9]*m?$') || (self.requests.cpu.endsWith('m') ? int(self.requests.cpu.substring(0, size(self.requests.cpu) - 1)) : int(self.requests.cpu) * 1000) <= (self.limits.cpu.endsWith('m') ? int(self.limits.cpu.substring(0, size(self.limits.cpu) - 1)) : int(self.limits.cpu) * 1000)",
     message: "the requested CPU must be at most `limits.cpu`",
     fieldPath: ".requests.cpu",
   },
   {
     kind: "SmtpRelay",
     path: "spec.podTemplate.resources",
-    rule: "!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory) || int(self.requests.memory.substring(0, size(self.requests.memory) - 2)) * (self.requests.memory.endsWith('Gi') ? 1024 : 1) <= int(self.limits.memory.substring(0, size(self.limits.memory) - 2)) * (self.limits.memory.endsWith('Gi') ? 1024 : 1)",
+    rule: "!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory) || !self.requests.memory.matches('^[1-9][0-9]*(Mi|Gi)$') || !self.limits.memory.matches('^[1-9][0-9]*(Mi|Gi)$') || int(self.requests.memory.substring(0, size(self.requests.memory) - 2)) * (self.requests.memory.endsWith('Gi') ? 1024 : 1) <= int(self.limits.memory.substring(0, size(self.limits.memory) - 2)) * (self.limits.memory.endsWith('Gi') ? 1024 : 1)",
     message: "the requested memory must be at most `limits.memory`",
     fieldPath: ".requests.memory",
   },
