@@ -4,8 +4,8 @@
  * With at least as many addresses as pods, every pod has one or more and every address one pod. With fewer,
  * every pod has one address and shares it in equal parts. Pods join one after the other: a new pod takes its
  * fair number from those that have most and touches nothing else, so that scaling moves as few addresses
- * as can be, and scaling back gives the same picture again. Paused addresses are assigned too, so that a
- * pause moves nothing.
+ * as can be, and scaling back gives the same picture again. Which addresses are parted together is the
+ * caller's affair (sources.ts).
  */
 import type { SmtpRelay } from "../../crds/kinds.ts";
 import { podKey, relayNames } from "./names.ts";

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 
-import { anEnvironment } from "../../test/support/builders.ts";
+import { anEnvironment, aPool, aRelay } from "../../test/support/builders.ts";
 import { configOf, plan } from "../../test/support/relayWorld.ts";
+import { poolAssignment } from "./sources.ts";
 
 const sources = (bindSourceAddresses: boolean) =>
   configOf(plan({ environment: anEnvironment({ bindSourceAddresses }) })).pods.flatMap((pod) => pod.sources);
@@ -15,4 +16,30 @@ test("where pods bear the pool's addresses, relays connect from them", () => {
 
 test("where the network translates addresses, the system chooses, and nothing else differs", () => {
   expect(sources(false)).toEqual(sources(true).map((source) => ({ ...source, address: null })));
+});
+
+test("a pod is not left with a paused address only while another one sends", () => {
+  const addresses = (paused: string[]) => [
+    { name: "a", ip: "192.0.2.10", ehloName: "a.mail.example.com", state: stateOf(paused, "a") },
+    { name: "b", ip: "192.0.2.11", ehloName: "b.mail.example.com", state: stateOf(paused, "b") },
+  ];
+  const stateOf = (paused: string[], name: string) =>
+    paused.includes(name) ? ("Paused" as const) : ("Active" as const);
+  const parts = (...paused: string[]) => {
+    const pool = aPool({ spec: { addresses: addresses(paused) } });
+    const relay = aRelay({ spec: { replicas: 2 } });
+    return Object.fromEntries(
+      [...poolAssignment(pool, { allPools: [pool], poolRelays: [relay] })].map(([address, pods]) => [
+        address,
+        Object.fromEntries(pods),
+      ]),
+    );
+  };
+
+  expect(parts()).toEqual({ a: { "default/mail-0": 1000 }, b: { "default/mail-1": 1000 } });
+  expect(parts("a")).toEqual({
+    a: { "default/mail-0": 500, "default/mail-1": 500 },
+    b: { "default/mail-0": 500, "default/mail-1": 500 },
+  });
+  expect(parts("a", "b")).toEqual(parts());
 });

@@ -50,7 +50,11 @@ export function podSources(world: RelayWorld, pod: string): PodSources {
   return { sources, usageSince: limited ? (known.toSorted()[0] ?? NEVER_SEEN) : null };
 }
 
-/** Addresses this pool owns, parted among the pods of all relays that name it. */
+/**
+ * Addresses this pool owns, parted among the pods of all relays that name it. Addresses that send and
+ * addresses that rest (paused, or blocked by a check) are parted by themselves: no pod is left with resting
+ * ones only while another sends, so that pausing an address lets its mail leave by the others.
+ */
 export function poolAssignment(
   pool: IpPool,
   world: Pick<RelayWorld, "allPools" | "poolRelays">,
@@ -59,10 +63,17 @@ export function poolAssignment(
   const owned = pool.spec.addresses.filter(
     (address) => addressOwner(pool, address.ip, world.allPools) === null,
   );
-  return assignAddresses(
-    owned.map(({ name }) => name),
-    poolPods(relays, pool.metadata.name),
-  );
+  const pods = poolPods(relays, pool.metadata.name);
+  const rests = (address: AddressSpec) =>
+    address.state === "Paused" || statusOf(pool, address)?.state === "Blocked";
+  const part = (addresses: readonly AddressSpec[]) =>
+    assignAddresses(
+      addresses.map(({ name }) => name),
+      pods,
+    );
+  // While nothing sends there is nothing to fall back on, and nothing to move.
+  if (owned.every(rests)) return part(owned);
+  return new Map([...part(owned.filter((one) => !rests(one))), ...part(owned.filter(rests))]);
 }
 
 function statusOf(pool: IpPool, address: AddressSpec): AddressStatus | undefined {

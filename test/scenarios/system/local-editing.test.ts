@@ -96,6 +96,9 @@ test("an address that is paused is paused, and the other one goes on", async () 
   await local.until(() => {
     const addresses = local.status("IpPool.default")?.status["addresses"] as { state: string }[];
     expect(addresses.map(({ state }) => state)).toEqual(["Paused", "Warming"]);
+    // The pod that had the paused address only gets a part of the other one, so that its mail does not wait.
+    const pods = local.status("SmtpRelay.mail")?.status["pods"] as { addresses: string[] }[];
+    expect(pods.map(({ addresses: held }) => held.includes("default/b"))).toEqual([true, true]);
   });
 });
 
