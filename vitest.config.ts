@@ -16,6 +16,8 @@ export default defineConfig({
       { extends: true, test: { name: "contract", include: ["test/contract/**/*.test.ts"] } },
       { extends: true, test: { name: "scenarios", include: ["test/scenarios/**/*.test.ts"] } },
       // Peers from Debian (Postfix, DNS servers, swaks, python3-dkim): see test/peers.ts.
+      // Helm, kubeconform and promtool where they are: see test/support/charts.
+      { extends: true, test: { name: "charts", include: ["test/charts/**/*.test.ts"] } },
       // A real Kubernetes on this machine: see test/support/cluster. One file at a time, they share its ports.
       {
         extends: true,

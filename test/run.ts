@@ -49,6 +49,7 @@ const steps: readonly Step[] = [
   tool("lint", "oxlint", []),
   tool("format", "oxfmt", ["--check", "."]),
   background("generated", ["crds/generate.ts", "--check"]),
+  background("chart files", ["charts/generate.ts", "--check"]),
   suite("architecture", true),
   suite("unit", true),
   suite("contract", false),
@@ -60,6 +61,7 @@ const steps: readonly Step[] = [
     "--state",
     join(scratch, "quickstart"),
   ]),
+  { ...suite("charts", false), onRequest: true },
   clusterSuite(),
 ];
 
