@@ -14,16 +14,16 @@ const name = "helm-test";
 const relay = { hostname: "mail.example.com", poolRef: { name } };
 const address = { name: "a", ip: "192.0.2.1", ehloName: "a.mail.example.com" };
 const cases = [
-  ["ippools", "IpPool", { addresses: [address] }, 201],
-  ["smtprelays", "SmtpRelay", relay, 201],
-  ["sendingdomains", "SendingDomain", { domain: "example.com", relayRef: { name } }, 201],
+  { plural: "ippools", kind: "IpPool", spec: { addresses: [address] }, wanted: 201 },
+  { plural: "smtprelays", kind: "SmtpRelay", spec: relay, wanted: 201 },
+  { plural: "sendingdomains", kind: "SendingDomain", spec: { domain: "example.com", relayRef: { name } }, wanted: 201 },
   // A name twice: the schema's map key. An address that is none: a rule.
-  ["ippools", "IpPool", { addresses: [address, address] }, 422],
-  ["ippools", "IpPool", { addresses: [{ ...address, ip: "192.0.2.256" }] }, 422],
+  { plural: "ippools", kind: "IpPool", spec: { addresses: [address, address] }, wanted: 422 },
+  { plural: "ippools", kind: "IpPool", spec: { addresses: [{ ...address, ip: "192.0.2.256" }] }, wanted: 422 },
 ];
 
 let failed = false;
-for (const [plural, kind, spec, wanted] of cases) {
+for (const { plural, kind, spec, wanted } of cases) {
   const url = `${apiUrl}/apis/smtprelay.dev/v1alpha1/namespaces/${namespace}/${plural}?dryRun=All&fieldValidation=Strict`;
   await check(`${kind} ${wanted === 201 ? "is accepted" : "with a mistake is refused"}`, wanted, url, {
     method: "POST",
