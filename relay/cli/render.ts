@@ -11,6 +11,8 @@ export interface Page extends Calendar {
   readonly width: number | null;
   /** How the user calls this command, so that a line shown can be pasted: "npx smtp-relay". */
   readonly command: string;
+  /** Options that must follow it to reach the same relays: " --state DIR", or nothing. */
+  readonly options?: string;
 }
 
 type Site = QueueListing["sites"][number];
@@ -53,7 +55,7 @@ export function renderQueue(listings: readonly QueueListing[], page: Page, withI
   return [
     ...table,
     "",
-    `${countOf(total, "recipient")} at ${pods}.${oldest === undefined ? "" : ` Why one waits: ${page.command} explain ${oldest}`}`,
+    `${countOf(total, "recipient")} at ${pods}.${oldest === undefined ? "" : ` Why one waits: ${page.command} explain ${oldest}${page.options ?? ""}`}`,
   ];
 }
 

@@ -146,6 +146,10 @@ test("one socket can be named by option or variable; the option wins", async () 
   ]) {
     expect(asked.out.at(-1)).toContain("1090 recipients at mail-0.");
   }
+  // The line to paste reaches the same relay.
+  expect((await typed(["queue", "--socket", socket], elsewhere)).out.at(-1)).toMatch(
+    new RegExp(`explain [0-9A-Z]{26} --socket ${socket}$`),
+  );
   const state = { ...elsewhere, env: { SMTP_RELAY_STATE: join(folder.path, ".smtp-relay") } };
   expect((await typed(["queue"], state)).out.at(-1)).toContain("at mail-0 and mail-1.");
 });

@@ -43,9 +43,20 @@ async function queue(order: Order, sockets: readonly AdminSocket[], terminal: Te
   const { answers, silent } = await askAll(sockets, adminPaths.queue, queueListing);
   const pods = answers.map(({ value }) => value);
   if (order.json) terminal.out([JSON.stringify({ pods, unreachable: silent }, null, 2)]);
-  else if (pods.length > 0) terminal.out(renderQueue(pods, terminal.page(), order.ids));
+  else if (pods.length > 0) terminal.out(renderQueue(pods, pageOf(order, terminal), order.ids));
   report(silent, terminal);
   return answers.length > 0 ? 0 : 1;
+}
+
+/** Lines to paste find the same relays as this call did. */
+function pageOf(order: Order, terminal: Terminal): Page {
+  const page = terminal.page();
+  return { ...page, options: placeOf(order) };
+}
+
+function placeOf({ state, socket }: Order): string {
+  if (state !== null) return ` --state ${state}`;
+  return socket === null ? "" : ` --socket ${socket}`;
 }
 
 async function message(order: Order, sockets: readonly AdminSocket[], terminal: Terminal): Promise<number> {
