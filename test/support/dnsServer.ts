@@ -58,7 +58,7 @@ const LONGEST_ALIAS_CHAIN = 8;
 
 export async function dnsServer(
   zone: Readonly<Record<string, ZoneEntry>>,
-  options: { readonly host?: string } = {},
+  options: { readonly host?: string; readonly port?: number } = {},
 ): Promise<DnsServer> {
   const host = options.host ?? "127.0.0.1";
   const entries = new Map(Object.entries(zone).map(([name, entry]) => [plain(name), entry]));
@@ -95,7 +95,7 @@ export async function dnsServer(
     return packet.encode({ ...message, flags: message.flags | packet.TRUNCATED_RESPONSE, answers: [] });
   };
 
-  const { udp, tcp, port } = await listen(host);
+  const { udp, tcp, port } = await listen(host, options.port ?? 0);
   udp.on("message", (bytes, from) => {
     const answer = guarded(() => respond(bytes, "udp"));
     if (answer !== null) udp.send(answer, from.port, from.address);
@@ -207,10 +207,10 @@ function guarded(respond: () => Buffer | null): Buffer | null {
 }
 
 /** UDP and TCP on one port: the system picks it for one, and the other may find it taken. */
-async function listen(host: string): Promise<{ udp: UdpSocket; tcp: Server; port: number }> {
+async function listen(host: string, wanted: number): Promise<{ udp: UdpSocket; tcp: Server; port: number }> {
   for (let attempt = 0; attempt < 20; attempt++) {
     const tcp = createServer();
-    await new Promise<void>((resolve) => tcp.listen(0, host, resolve));
+    await new Promise<void>((resolve, reject) => tcp.once("error", reject).listen(wanted, host, resolve));
     const { port } = tcp.address() as AddressInfo;
     const udp = createSocket(host.includes(":") ? "udp6" : "udp4");
     const bound = await new Promise<boolean>((resolve) => {

@@ -14,6 +14,11 @@ export interface ImageContent {
   /** Folder that becomes "/". */
   readonly root: string;
   readonly entrypoint: readonly string[];
+  /** "uid:gid"; default: nobody. */
+  readonly user?: string;
+  readonly workingFolder?: string;
+  /** "NAME=value" each. */
+  readonly environment?: readonly string[];
 }
 
 interface Descriptor {
@@ -44,7 +49,12 @@ export async function writeOciArchive(target: string, content: ImageContent): Pr
     const config = store("application/vnd.oci.image.config.v1+json", {
       architecture: process.arch === "x64" ? "amd64" : process.arch,
       os: "linux",
-      config: { Entrypoint: content.entrypoint, User: "65534:65534" },
+      config: {
+        Entrypoint: content.entrypoint,
+        User: content.user ?? "65534:65534",
+        WorkingDir: content.workingFolder,
+        Env: content.environment,
+      },
       rootfs: { type: "layers", diff_ids: [layer.digest] },
     });
     const manifest = store("application/vnd.oci.image.manifest.v1+json", {

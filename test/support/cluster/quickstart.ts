@@ -1,0 +1,44 @@
+/**
+ * The user's first steps on a throw-away cluster: the operator by Helm, the quickstart's manifests, and the records
+ * its objects ask for in the zones of the outside world.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import type { Cluster } from "./cluster.ts";
+import type { DnsRecord, Outside } from "./outside.ts";
+import { WORKING_TREE_IMAGE } from "./workingTreeImage.ts";
+
+export const OPERATOR = "smtp-relay-operator";
+export const OPERATOR_NAMESPACE = "smtp-relay-system";
+
+const tree = join(import.meta.dirname, "../../..");
+const folder = join(tree, "examples/quickstart");
+
+/** The example, unchanged but for addresses: loopback is no place to send from in a cluster. */
+export const exampleManifests = readdirSync(folder)
+  .filter((file) => file.endsWith(".yaml"))
+  .map((file) => readFileSync(join(folder, file), "utf8"))
+  .join("\n---\n")
+  .replace("127.0.0.11", "192.0.2.10")
+  .replace("127.0.0.12", "192.0.2.11");
+
+/** Installs the chart with the working tree's image, which must be on the node; back when the operator is ready. */
+export async function installOperator(cluster: Cluster): Promise<void> {
+  const { repository, tag } = WORKING_TREE_IMAGE;
+  await cluster.helm([
+    ...["install", OPERATOR, join(tree, "charts/smtp-relay-operator")],
+    ...["-n", OPERATOR_NAMESPACE, "--create-namespace"],
+    ...["--set", `image.repository=${repository},image.tag=${tag}`, "--wait", "--timeout=90s"],
+  ]);
+}
+
+/** Does what all objects ask of the owner of their zones. False while one has not said it yet, or none is there. */
+export async function publishRecords(cluster: Cluster, outside: Outside): Promise<boolean> {
+  const { items } = JSON.parse(
+    await cluster.kubectl(["get", "sendingdomains,ippools", "--all-namespaces", "-o", "json"]),
+  ) as { items: { status?: { records?: DnsRecord[] } }[] };
+  const said = items.map(({ status }) => status?.records ?? []);
+  outside.publish(said.flat());
+  return said.length > 0 && said.every((records) => records.length > 0);
+}
