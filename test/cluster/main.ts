@@ -1,10 +1,12 @@
 /**
  * npm run cluster: the throw-away cluster of the tests, for a person to try things on.
  *
- *   npm run cluster            brings it up, prints its kubeconfig and what to try, and leaves it running
+ *   npm run cluster            brings it up with the operator, as the working tree has it, and the quickstart's
+ *                              example; prints its kubeconfig and what to try, and leaves it running
  *   npm run cluster -- down    takes it away, also after a crash
  *
  * A process of its own (`supervise`) holds the cluster; its lines go to a log beside the kubeconfig.
+ * It also plays the world outside: a name server for the zones the objects need, and a receiving mail server.
  */
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,16 +14,20 @@ import { join } from "node:path";
 
 import { sleep, systemClock } from "../../relay/kit/clock.ts";
 import { cacheFolder, programPath } from "../support/cluster/binaries.ts";
-import { provideCluster, startCluster } from "../support/cluster/cluster.ts";
+import { type Cluster, provideCluster, startCluster } from "../support/cluster/cluster.ts";
 import { isAlive } from "../support/cluster/node/processTable.ts";
 import { clearLeftovers, readRecord } from "../support/cluster/node/record.ts";
+import { INBOX, type Outside, startOutside } from "../support/cluster/outside.ts";
+import { exampleManifests, installOperator, publishRecords } from "../support/cluster/quickstart.ts";
+import { workingTreeImage } from "../support/cluster/workingTreeImage.ts";
 
 const folder = join(cacheFolder(process.env), "cluster");
 const files = { kubeconfig: join(folder, "kubeconfig"), log: join(folder, "log") };
 const UP_WITHIN_MS = 300_000;
+const READY_WITHIN_MS = 120_000;
 const DOWN_WITHIN_MS = 120_000;
 const LOOK_EVERY_MS = 100;
-const LONGEST_SLEEP_MS = 3_600_000;
+const PUBLISH_EVERY_MS = 2_000;
 
 const [command = "up", ...rest] = process.argv.slice(2);
 const commands: Readonly<Record<string, () => Promise<number>>> = { up, down, supervise };
@@ -58,7 +64,7 @@ async function up(): Promise<number> {
   closeSync(log);
   const deadline = performance.now() + UP_WITHIN_MS;
   let shown = 0;
-  // The kubeconfig is written when the node is ready.
+  // The kubeconfig is written when there is something to try.
   while (!existsSync(files.kubeconfig)) {
     shown = showNew(shown);
     if (supervisor.exitCode !== null || performance.now() > deadline) {
@@ -97,14 +103,57 @@ async function down(): Promise<number> {
 async function supervise(): Promise<number> {
   const asked = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => asked.abort());
+  const print = (line: string) => console.log(line);
+  print("an image is made of the working tree …");
+  using image = await workingTreeImage();
   await using cluster = await startCluster({
     audit: "writes",
     patienceSeconds: 60,
-    print: (line) => console.log(line),
+    print,
+    images: [image.archive],
   });
+  await using outside = await startOutside();
+  try {
+    await installExample(cluster, outside, print);
+  } catch (error) {
+    // The cluster stays up: it is where one looks for the reason.
+    print(error instanceof Error ? error.message : String(error));
+  }
   writeFileSync(files.kubeconfig, cluster.api.kubeconfig("admin"), { mode: 0o600 });
-  while (!asked.signal.aborted) await sleep(systemClock, LONGEST_SLEEP_MS, asked.signal);
+  let shown = 0;
+  while (!asked.signal.aborted) {
+    // While it cannot be read, what was published stands.
+    await publishRecords(cluster, outside).catch(() => false);
+    for (const arrival of outside.arrivals.slice(shown)) {
+      const verdicts = await outside.verify(arrival);
+      print(`mail for ${arrival.to.join(", ")} arrived; signatures ${verdicts.join(", ") || "none"}`);
+    }
+    shown = outside.arrivals.length;
+    await sleep(systemClock, PUBLISH_EVERY_MS, asked.signal);
+  }
   return 0;
+}
+
+async function installExample(
+  cluster: Cluster,
+  outside: Outside,
+  print: (line: string) => void,
+): Promise<void> {
+  await installOperator(cluster);
+  print("operator is ready");
+  await cluster.kubectl(["apply", "-f", "-"], { input: exampleManifests });
+  print("examples/quickstart is applied; its records are being published …");
+  const deadline = performance.now() + READY_WITHIN_MS;
+  const ready = ["wait", "--for=condition=Ready", "--timeout=2s"];
+  for (const what of ["ippool/default", "sendingdomain/example.test", "smtprelay/mail"]) {
+    for (;;) {
+      await publishRecords(cluster, outside);
+      const refused = await cluster.kubectl([...ready, what]).then(() => null, String);
+      if (refused === null) break;
+      if (performance.now() > deadline) throw new Error(`Cannot see ${what} become Ready: ${refused}`);
+    }
+    print(`${what} is Ready`);
+  }
 }
 
 function hints(): string {
@@ -113,7 +162,18 @@ function hints(): string {
 
     export KUBECONFIG=${files.kubeconfig}
     export PATH="${join(programPath("kubectl"), "..")}:${join(programPath("helm"), "..")}:$PATH"
-    kubectl get nodes
+    kubectl get smtp,pods
+
+  Send mail; it arrives at a server on this machine, which says so in ${files.log}:
+
+    printf 'From: you@example.test\\nTo: someone@${INBOX}\\nSubject: hello\\n\\nhello\\n' |
+    curl --crlf --ssl-reqd --insecure --upload-file - \\
+         --url "smtp://$(kubectl get service mail -o jsonpath={.spec.clusterIP}):587" \\
+         --user "app:$(kubectl get secret mail-app -o jsonpath={.data.password} | base64 -d)" \\
+         --mail-from you@example.test --mail-rcpt someone@${INBOX}
+
+  Change something; no pod restarts:    kubectl edit smtprelay/mail
+  A pod leaves once its queue is empty: kubectl scale smtprelay/mail --replicas=1
 
   Take it away with:   npm run cluster -- down
 `;
