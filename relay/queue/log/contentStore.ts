@@ -181,7 +181,8 @@ export class ContentStore {
     let live = 0;
     let victim: SegmentUse | null = null;
     for (const use of this.#segments.values()) {
-      if (use === this.#active?.use || use.damaged) continue;
+      // One without messages has nothing to copy: it goes by itself once its last removal is durable.
+      if (use === this.#active?.use || use.damaged || use.messages === 0) continue;
       dead += use.bytes - use.liveBytes;
       live += use.liveBytes;
       if (victim === null || use.liveBytes / use.bytes < victim.liveBytes / victim.bytes) victim = use;
