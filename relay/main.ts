@@ -14,13 +14,16 @@ import { watchConfig } from "./config/watch.ts";
 import { STATUS_PORT, statusPaths } from "./contract/endpoints.ts";
 import { systemClock as clock } from "./kit/clock.ts";
 import { Lifecycle } from "./kit/lifecycle.ts";
+import { createLoadProbe } from "./kit/loadProbe.ts";
 import { createLog } from "./kit/log.ts";
 import { systemRandom as random } from "./kit/random.ts";
 import { startStatusServer } from "./kit/statusServer.ts";
 import { createUlids } from "./kit/ulid.ts";
 import { createRelayMetrics } from "./metrics.ts";
+import { OverloadWatch } from "./overload.ts";
 import { createEngine } from "./queue/engine.ts";
 import { openFileSpool } from "./queue/fileSpool.ts";
+import { defaultLimits } from "./queue/log/limits.ts";
 import { RelayService } from "./service.ts";
 import { createSigning } from "./signing.ts";
 import { createDeliverer } from "./smtp/deliver.ts";
@@ -95,13 +98,25 @@ async function main(): Promise<void> {
     stop: () => receiver.stop({ graceSeconds: GRACE_SECONDS }),
   });
 
+  const overload = new OverloadWatch({
+    ...{ clock, log, receiver },
+    probe: createLoadProbe({ diskPath: boot.spoolDir }),
+    diskReserveBytes: defaultLimits.reserveBytes,
+  });
+  lifecycle.started({ name: "overload watch", deadlineSeconds: 1, stop: () => overload.stop() });
+
   const running = new RelayService({
     ...{ clock, log, spool, engine, receiver, resolver, signing },
     podName: boot.podName,
+    overloaded: () => overload.notReadyReason(),
     configOutcome: (outcome) => metrics.configuration(outcome),
   });
   service = running;
-  metrics.levels({ report: () => running.report(), sessions: () => receiver.counts().sessions });
+  metrics.levels({
+    report: () => running.report(),
+    sessions: () => receiver.counts().sessions,
+    overload: () => overload.state.level,
+  });
   const watch = watchConfig({
     ...{ clock, log },
     dir: boot.configDir,

@@ -46,7 +46,7 @@ const report: RelayReport = {
 async function scraped(now: RelayReport, act?: (metrics: ReturnType<typeof createRelayMetrics>) => void) {
   const registry = new Registry();
   const metrics = createRelayMetrics(registry);
-  metrics.levels({ report: () => now, sessions: () => 3 });
+  metrics.levels({ report: () => now, sessions: () => 3, overload: () => "Slow" });
   act?.(metrics);
   return (await registry.metrics()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
 }

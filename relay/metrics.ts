@@ -10,6 +10,7 @@ import type { RelayReport } from "./contract/report.ts";
 import { MetricBook, type LabelValues } from "./kit/metrics.ts";
 import type { QueuedMessage } from "./message.ts";
 import { otherProvider, providers } from "./policy/providers.ts";
+import type { OverloadLevel } from "./policy/overload.ts";
 import type { ReplyClass } from "./policy/replyRule.ts";
 import type { EngineMetrics } from "./queue/enginePorts.ts";
 import type { ReceiveMetrics } from "./smtp/receive.ts";
@@ -30,6 +31,7 @@ export interface LevelSources {
   report(): RelayReport;
   /** Client sessions open now. */
   sessions(): number;
+  overload(): OverloadLevel;
 }
 
 const source: LabelValues = { of: "names of egress sources, `none` where no source was chosen", atMost: 256 };
@@ -52,6 +54,7 @@ const classes: Readonly<Record<ReplyClass, true>> = {
   Network: true,
   Undetermined: true,
 };
+const overloadLevels: Readonly<Record<OverloadLevel, number>> = { Calm: 0, Slow: 1, Shut: 2 };
 const NONE = "none";
 /** From a session on the same machine to the ten minutes of a final dot. */
 const transactionSeconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600];
@@ -80,6 +83,12 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
     name: "smtp_relay_open_sessions",
     help: "Client sessions open now.",
     doc: "Compare with `spec.limits.sessions`.",
+    labels: {},
+  });
+  const overloadLevel = book.gauge({
+    name: "smtp_relay_overload_level",
+    help: "0: calm. 1: transactions begin more slowly. 2: no new ones (421), and not ready when that lasts.",
+    doc: "The log line `overloaded` says what rose: lateness of replies, memory or the disk. Delivery goes on. More replicas, or more memory, when it comes back.",
     labels: {},
   });
   const authFailures = book.counter({
@@ -182,6 +191,7 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
   function collect(): void {
     if (levels === null) return;
     openSessions.set({}, levels.sessions());
+    overloadLevel.set({}, overloadLevels[levels.overload()]);
     const report = levels.report();
     ready.set({}, report.ready ? 1 : 0);
     configurationCurrent.set({}, report.refusal === null ? 1 : 0);

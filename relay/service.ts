@@ -23,6 +23,8 @@ export interface ServiceParts {
   readonly receiver: Receiver;
   readonly resolver: ConfigurableMxResolver;
   readonly signing: Signing;
+  /** Why the pod shall get no more sessions although all works, or null. */
+  readonly overloaded: () => string | null;
   /** Counted as metrics. */
   readonly configOutcome: (outcome: "applied" | "refused") => void;
 }
@@ -102,7 +104,8 @@ export class RelayService {
     if (this.#inForce === null) return this.#refusal ?? "no configuration yet";
     if (this.#inForce.pod.state === "Draining") return "draining: delivers what is queued, takes nothing new";
     const { health } = this.#parts.spool;
-    return health.state === "Failed" ? `the spool failed: ${health.reason}` : "";
+    if (health.state === "Failed") return `the spool failed: ${health.reason}`;
+    return this.#parts.overloaded() ?? "";
   }
 
   async #restore(before: GoodConfig): Promise<void> {

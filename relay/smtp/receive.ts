@@ -52,6 +52,8 @@ export interface Receiver {
   apply(config: RelayConfig, podName: string, files: ConfigFiles): Promise<void>;
   /** No new transactions (421 4.3.2) for this reason; null takes them again. */
   pauseAccepting(reason: string | null): void;
+  /** Each session waits so long for the reply to its next MAIL; 0: not at all. */
+  slowMail(delayMs: number): void;
   counts(): ReceiverCounts;
   /** The open port of each listener by name. */
   ports(): ReadonlyMap<string, number>;
@@ -78,6 +80,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   const sessionsOf = new Map<string, number>();
   let inForce: InForce | undefined;
   let paused: string | null = null;
+  let mailDelayMs = 0;
   let isStopping = false;
   let applying: Promise<unknown> = Promise.resolve();
   let onSessionGone = () => {};
@@ -130,6 +133,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     config: () => current().config,
     domains: () => current().domains,
     closedReason,
+    mailDelayMs: () => mailDelayMs,
     admit,
     left,
     count: (event) => metrics?.count(event),
@@ -224,6 +228,10 @@ export function createReceiver(options: ReceiverOptions): Receiver {
 
     pauseAccepting(reason) {
       paused = reason;
+    },
+
+    slowMail(delayMs) {
+      mailDelayMs = delayMs;
     },
 
     counts: () => ({

@@ -40,6 +40,8 @@ export interface SessionHost {
   readonly isTrusted: (address: string) => boolean;
   /** Why no new transaction is taken now, or undefined. */
   readonly closedReason: () => Refusal | undefined;
+  /** How long a client waits for the reply to MAIL: the pace of an overloaded relay. */
+  readonly mailDelayMs: () => number;
   /** Counts a session in; a refusal when there are too many. */
   readonly admit: (session: HostedSession) => Refusal | undefined;
   readonly left: (session: HostedSession) => void;

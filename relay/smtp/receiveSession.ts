@@ -155,6 +155,15 @@ export class ReceivingSession extends TamedConnection implements HostedSession {
   }
 
   override handler_MAIL(line: Buffer, next: () => void): void {
+    const delayMs = this.#host.mailDelayMs();
+    if (delayMs === 0) return this.#openTransaction(line, next);
+    // What comes next of this client waits too: one command at a time.
+    this.#host.clock.after(delayMs, () =>
+      this._closing || this._closed ? next() : this.#openTransaction(line, next),
+    );
+  }
+
+  #openTransaction(line: Buffer, next: () => void): void {
     const opened: Transaction | Refusal =
       this.#transaction === undefined
         ? openTransaction(this.#host, line, { submitter: this.#submitter(), secure: this.secure })
