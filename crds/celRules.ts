@@ -150,6 +150,29 @@ const relayRules: readonly CelRule[] = [
   },
   {
     kind: "SmtpRelay",
+    path: "spec",
+    rule: "self.auth.credentials.all(c, !has(c.queueClass) || c.queueClass == 'default' || self.queue.classes.exists(q, q.name == c.queueClass))",
+    message:
+      "every `queueClass` of a credential must be the name of a class of `queue.classes`, or `default`",
+    fieldPath: ".auth.credentials",
+  },
+  {
+    kind: "SmtpRelay",
+    path: "spec.queue",
+    rule: "self.classes.all(c, (has(c.expireAfterSeconds) ? c.expireAfterSeconds : self.expireAfterSeconds) >= (has(c.retry) && has(c.retry.firstDelaySeconds) ? c.retry.firstDelaySeconds : self.retry.firstDelaySeconds))",
+    message: "a class must expire no sooner than its first retry, or nothing of it is ever tried twice",
+    fieldPath: ".classes",
+  },
+  {
+    kind: "SmtpRelay",
+    path: "spec.queue",
+    rule: "self.classes.all(c, (has(c.retry) && has(c.retry.firstDelaySeconds) ? c.retry.firstDelaySeconds : self.retry.firstDelaySeconds) <= (has(c.retry) && has(c.retry.longestDelaySeconds) ? c.retry.longestDelaySeconds : self.retry.longestDelaySeconds))",
+    message:
+      "the first retry delay of a class must be at most its longest one; what a class leaves out is `queue.retry`'s",
+    fieldPath: ".classes",
+  },
+  {
+    kind: "SmtpRelay",
     path: "spec.queue.retry",
     rule: "self.firstDelaySeconds <= self.longestDelaySeconds",
     message: "must be at most `longestDelaySeconds`",

@@ -15,6 +15,7 @@ const otherWords = new Set(
   [
     ["password", "username", "tls.crt", "tls.key", "mail-app", "runtime", "tls-self-signed", "dkim", "total"],
     ["Received", "smtp-relay explain", "smtp-relay queue", "status", "app"],
+    ["X-Queue-Class", "default"],
     ["example.com", "*.example.com", "2/2", "2/3", "38s", "20/400", "day 9/14", "warm", "r2611,e2611"],
   ].flat(),
 );

@@ -42,6 +42,7 @@ describe("judgeManifest() gives a good manifest back", () => {
           queue: {
             expireAfterSeconds: 432_000,
             retry: { firstDelaySeconds: 300, longestDelaySeconds: 14_400 },
+            classes: [],
           },
           routes: [],
           tlsOutbound: { mode: "Opportunistic", minVersion: "TLSv1.2" },

@@ -6,6 +6,7 @@ import type { BounceOrder, ComposedBounce } from "./queue/enginePorts.ts";
 import type { QueuedMessage } from "./message.ts";
 import { composeBounce } from "./policy/bounceMessage.ts";
 import { returnsWholeMessage } from "./policy/dsn.ts";
+import { classOf, queueClasses } from "./policy/queueClass.ts";
 import type { Spool } from "./queue/spool.ts";
 import { createBodyHash } from "./smtp/bodyHash.ts";
 import { fieldsNamed, parseHeader } from "./smtp/header.ts";
@@ -41,7 +42,8 @@ export async function bounceOf(order: BounceOrder, spool: Spool): Promise<Compos
     message: {
       id: order.id,
       receivedAt: order.at,
-      expiresAt: order.at + config.queue.expireAfterSeconds * 1000,
+      // A notice is in the class `default`, whatever the class of the message it speaks of.
+      expiresAt: order.at + classOf(queueClasses(config.queue), undefined).expireAfterSeconds * 1000,
       // RFC 5321 §4.5.5: the null reverse-path, so that a bounce is never bounced.
       envelope: {
         from: "",

@@ -74,6 +74,8 @@ export interface QueuedMessage {
   readonly credential: string | null;
   /** The SendingDomain it is sent for, which signs it; null for our own bounces outside any of them. */
   readonly sendingDomain: string | null;
+  /** Its queue class (policy/queueClass.ts); absent: `default`, which most mail is, so that it costs nothing. */
+  readonly queueClass?: string;
   /** Size of the stored content in bytes: header block, empty line and body, CRLF line ends. */
   readonly sizeBytes: number;
   /** Bytes of the header block, including the empty line that ends it. */

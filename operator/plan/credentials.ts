@@ -131,9 +131,20 @@ export function configCredentials(
 ): readonly Credential[] {
   return credentials.flatMap(({ spec, username, password }) => {
     const before = published(world, spec.name);
-    if (password === null) return before === undefined ? [] : [{ ...before, domains: [...spec.domains] }];
-    const passwordHash = tools.hashPassword(password, before?.passwordHash ?? null);
-    return [{ name: spec.name, username, passwordHash, domains: [...spec.domains] }];
+    const known =
+      password === null
+        ? before
+        : { username, passwordHash: tools.hashPassword(password, before?.passwordHash ?? null) };
+    if (known === undefined) return [];
+    return [
+      {
+        name: spec.name,
+        username: known.username,
+        passwordHash: known.passwordHash,
+        domains: [...spec.domains],
+        ...(spec.queueClass === undefined ? {} : { queueClass: spec.queueClass }),
+      },
+    ];
   });
 }
 

@@ -27,6 +27,41 @@ test("a relay becomes these objects, in this order, all owned by it", () => {
   expect([needs, problems]).toEqual([[], []]);
 });
 
+test("queue classes reach the configuration whole, and are not there where there are none", () => {
+  const config = configOf(
+    plan({
+      relay: aRelay({
+        spec: {
+          auth: { credentials: [{ name: "app", queueClass: "codes" }] },
+          queue: {
+            classes: [
+              { name: "codes", priority: "High", expireAfterSeconds: 3600, retry: { firstDelaySeconds: 30 } },
+              { name: "bulk", priority: "Low" },
+            ],
+          },
+        },
+      }),
+    }),
+  );
+
+  expect(config.queue.classes).toEqual([
+    {
+      name: "codes",
+      priority: "High",
+      expireAfterSeconds: 3600,
+      retry: { firstDelaySeconds: 30, longestDelaySeconds: 14_400 },
+    },
+    {
+      name: "bulk",
+      priority: "Low",
+      expireAfterSeconds: 432_000,
+      retry: { firstDelaySeconds: 300, longestDelaySeconds: 14_400 },
+    },
+  ]);
+  expect(config.credentials).toMatchObject([{ name: "app", queueClass: "codes" }]);
+  expect(configOf(plan()).queue).not.toHaveProperty("classes");
+});
+
 test("the configuration says all of it, in the relay's words", () => {
   const config = configOf(plan());
 

@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 
+import type { SmtpRelaySpec } from "../../crds/smtpRelay.ts";
 import { configFiles } from "../../relay/contract/endpoints.ts";
 import {
   CONFIG_VERSION,
@@ -42,7 +43,7 @@ export function relayConfigOf(world: RelayWorld, parts: ConfigParts): RelayConfi
     credentials: [...parts.credentials],
     domains: [...parts.domains],
     routes: [...parts.routes],
-    queue: { expireAfterSeconds: spec.queue.expireAfterSeconds, retry: { ...spec.queue.retry } },
+    queue: queueOf(spec.queue),
     tlsOutbound: { ...spec.tlsOutbound },
     dns: { servers: [...world.environment.dnsServers] },
     delivery: {
@@ -53,6 +54,24 @@ export function relayConfigOf(world: RelayWorld, parts: ConfigParts): RelayConfi
     pods: podEntries(world, parts.replicas),
   };
   return { ...content, revision: revisionOf(content, parts.files, world) };
+}
+
+/** Classes whole: what one leaves out is filled in here, so that the relay need not know the manifest's rules. */
+function queueOf({ expireAfterSeconds, retry, classes }: SmtpRelaySpec["queue"]): RelayConfig["queue"] {
+  const queue = { expireAfterSeconds, retry: { ...retry } };
+  if (classes.length === 0) return queue;
+  return {
+    ...queue,
+    classes: classes.map((one) => ({
+      name: one.name,
+      priority: one.priority,
+      expireAfterSeconds: one.expireAfterSeconds ?? expireAfterSeconds,
+      retry: {
+        firstDelaySeconds: one.retry?.firstDelaySeconds ?? retry.firstDelaySeconds,
+        longestDelaySeconds: one.retry?.longestDelaySeconds ?? retry.longestDelaySeconds,
+      },
+    })),
+  };
 }
 
 function podEntries(world: RelayWorld, { listed, draining }: Replicas): RelayConfig["pods"] {

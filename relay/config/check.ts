@@ -33,6 +33,7 @@ function findDuplicate(config: RelayConfig, pod: PodConfig): string | undefined 
     ["listeners: the name", config.listeners.map((entry) => entry.name)],
     ["listeners: the port", config.listeners.map((entry) => containerPort(entry.port))],
     ["credentials: the username", config.credentials.map((entry) => entry.username)],
+    ["queue.classes: the name", (config.queue.classes ?? []).map((entry) => entry.name)],
     ["domains: the domain", config.domains.map((entry) => entry.domain.toLowerCase())],
     [`pods[${pod.name}].sources: the name`, pod.sources.map((entry) => entry.name)],
   ];
@@ -45,7 +46,14 @@ function findDuplicate(config: RelayConfig, pod: PodConfig): string | undefined 
 
 function findBadCredential(config: RelayConfig): string | undefined {
   const bad = config.credentials.find((entry) => parsePasswordHash(entry.passwordHash) === undefined);
-  return bad && `credentials[${bad.name}].passwordHash: not a scrypt hash of bearable cost`;
+  if (bad !== undefined) return `credentials[${bad.name}].passwordHash: not a scrypt hash of bearable cost`;
+  // Every queue has the class default (relay/policy/queueClass.ts).
+  const classes = new Set(["default", ...(config.queue.classes ?? []).map((entry) => entry.name)]);
+  for (const { name, queueClass } of config.credentials) {
+    if (queueClass === undefined || classes.has(queueClass)) continue;
+    return `credentials[${name}].queueClass: ${queueClass} is no class of queue.classes`;
+  }
+  return undefined;
 }
 
 function findBadCertificate(config: RelayConfig, files: ConfigFiles): string | undefined {

@@ -114,6 +114,10 @@ const cases: readonly [Partial<RelayConfig>, string, ReadonlyMap<string, Buffer>
     { credentials: [{ ...app, passwordHash: "secret" }] },
     "credentials[app].passwordHash: not a scrypt hash of bearable cost",
   ],
+  [
+    { credentials: [{ ...app, queueClass: "bulk" }] },
+    "credentials[app].queueClass: bulk is no class of queue.classes",
+  ],
   [{}, "certificate.certFile: there is no file tls.crt", new Map()],
   [
     {},

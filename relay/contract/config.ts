@@ -68,6 +68,8 @@ export const credential = z.strictObject({
   passwordHash: z.string().max(512),
   /** Sending domains it may use; empty: every domain of this relay. */
   domains: z.array(hostName).max(1000),
+  /** Queue class of its mail where a message names none, and the highest a message may name. */
+  queueClass: name.optional(),
 });
 export type Credential = z.infer<typeof credential>;
 
@@ -125,6 +127,20 @@ export const pod = z.strictObject({
   sources: z.array(egressSource).max(256),
 });
 
+const retry = z.strictObject({
+  firstDelaySeconds: z.int().min(1),
+  longestDelaySeconds: z.int().min(1),
+});
+
+/** Mail that waits by its own priority, expiry and retries. What is left out is the queue's. */
+export const queueClass = z.strictObject({
+  name,
+  priority: z.enum(["High", "Normal", "Low"]),
+  expireAfterSeconds: z.int().min(60).max(2_592_000).optional(),
+  retry: retry.optional(),
+});
+export type QueueClassConfig = z.infer<typeof queueClass>;
+
 export const relayConfig = z.strictObject({
   version: z.literal(CONFIG_VERSION),
   /** Hash of the rest of the document and of the key files; reported back when applied. */
@@ -145,10 +161,9 @@ export const relayConfig = z.strictObject({
   routes: z.array(route).min(1).max(256),
   queue: z.strictObject({
     expireAfterSeconds: z.int().min(60).max(2_592_000),
-    retry: z.strictObject({
-      firstDelaySeconds: z.int().min(1),
-      longestDelaySeconds: z.int().min(1),
-    }),
+    retry,
+    /** Absent where there are none, so that a relay of an older version takes the document. */
+    classes: z.array(queueClass).max(16).optional(),
   }),
   tlsOutbound: z.strictObject({
     mode: z.enum(["Opportunistic", "Required"]),

@@ -29,6 +29,7 @@ function filtered(content: string, options: Partial<ContentRules> & { cuts?: rea
     hostname: "mail.example.com",
     messageSizeBytes: 10_000_000,
     judgeFrom: () => undefined,
+    judgeClass: () => undefined,
     ...rules,
   });
   const bytes = Buffer.from(content);

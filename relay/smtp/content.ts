@@ -11,6 +11,7 @@
 import { isAscii } from "node:buffer";
 
 import type { Instant, MessageId } from "../message.ts";
+import { CLASS_FIELD } from "../policy/queueClass.ts";
 import { createBodyHash } from "./bodyHash.ts";
 import type { LineFault } from "./dataDecoder.ts";
 import { parseFrom } from "./fromField.ts";
@@ -30,6 +31,8 @@ export interface ContentRules {
   readonly messageSizeBytes: number;
   /** Whether the client may write in these names; asked once, when the header block is complete. */
   readonly judgeFrom: (mailboxes: readonly [Mailbox, ...Mailbox[]]) => Refusal | undefined;
+  /** What the field that names the queue class says, null without one; asked once, after `judgeFrom`. */
+  readonly judgeClass: (value: string | null) => Refusal | undefined;
 }
 
 /** What was measured; sizes are of the stored content. */
@@ -62,8 +65,10 @@ const atMostOnce = [
   "MIME-Version",
   "Content-Type",
   "Content-Transfer-Encoding",
+  CLASS_FIELD,
 ];
-const removed = new Set(["bcc", "resent-bcc", "return-path"]);
+/** The queue class is between the client and us; receivers need not know what was a mailing to its sender. */
+const removed = new Set(["bcc", "resent-bcc", "return-path", CLASS_FIELD.toLowerCase()]);
 const EMPTY_LINE = Buffer.from("\r\n");
 const HEADER_END = Buffer.from("\r\n\r\n");
 
@@ -186,7 +191,11 @@ export class ContentFilter {
     const [from] = fieldsNamed(header, "From");
     if (from === undefined) return malformed("The header has no From field");
     const parsed = parseFrom(from.value);
-    return parsed.ok ? this.#rules.judgeFrom(parsed.mailboxes) : malformed(`The From field ${parsed.reason}`);
+    if (!parsed.ok) return malformed(`The From field ${parsed.reason}`);
+    return (
+      this.#rules.judgeFrom(parsed.mailboxes) ??
+      this.#rules.judgeClass(fieldsNamed(header, CLASS_FIELD)[0]?.value ?? null)
+    );
   }
 
   /** RFC 6409 §8.2 and §8.3: a submission server may add what the author's program left out. */

@@ -9,6 +9,7 @@ import { type Clock, sleep } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { Random } from "../kit/random.ts";
 import type { MessageId, QueuedMessage } from "../message.ts";
+import { type QueueClasses, queueClasses } from "../policy/queueClass.ts";
 import type { Spool } from "../queue/spool.ts";
 import { createCredentials } from "./credentials.ts";
 import type { HostedSession, ReceiveEvent, SessionHost } from "./receiveHost.ts";
@@ -69,6 +70,7 @@ const LAST_WORDS_SECONDS = 5;
 interface InForce {
   readonly config: RelayConfig;
   readonly domains: SendingDomains;
+  readonly queueClasses: QueueClasses;
   readonly isDraining: boolean;
 }
 
@@ -132,6 +134,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     newId: options.newId,
     config: () => current().config,
     domains: () => current().domains,
+    queueClasses: () => current().queueClasses,
     closedReason,
     mailDelayMs: () => mailDelayMs,
     admit,
@@ -171,7 +174,12 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const stale = [...open].filter(([key]) => !wanted.has(key));
     // Sessions of a fresh port look at the configuration at once, so it is in force before the port opens.
     const before = inForce;
-    inForce = { config, domains: sendingDomains(config.domains), isDraining: pod.state === "Draining" };
+    inForce = {
+      config,
+      domains: sendingDomains(config.domains),
+      queueClasses: queueClasses(config.queue),
+      isDraining: pod.state === "Draining",
+    };
     try {
       await replaceListeners(wanted, stale, facts);
     } catch (error) {

@@ -6,6 +6,7 @@ import type { RelayConfig } from "../contract/config.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { MessageId, QueuedMessage } from "../message.ts";
+import type { QueueClasses } from "../policy/queueClass.ts";
 import type { Spool } from "../queue/spool.ts";
 import type { Credentials } from "./credentials.ts";
 import type { Refusal } from "./refusal.ts";
@@ -36,6 +37,7 @@ export interface SessionHost {
   /** In force now; asked anew at each step, so that a change needs no new session. */
   readonly config: () => RelayConfig;
   readonly domains: () => SendingDomains;
+  readonly queueClasses: () => QueueClasses;
   /** Whether a client at this address may submit without AUTH on this listener. */
   readonly isTrusted: (address: string) => boolean;
   /** Why no new transaction is taken now, or undefined. */

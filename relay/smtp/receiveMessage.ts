@@ -7,6 +7,7 @@ import { ContentFilter, type ContentRules, faultRefusal } from "./content.ts";
 import type { LineFault } from "./dataDecoder.ts";
 import type { Log } from "../kit/log.ts";
 import type { Instant, QueuedMessage, Recipient } from "../message.ts";
+import { DEFAULT_CLASS, type QueueClass } from "../policy/queueClass.ts";
 import type { ContentWriter, SpoolHealth } from "../queue/spool.ts";
 import type { ContentSink } from "./receiveLines.ts";
 import { type Refusal, refusal } from "./refusal.ts";
@@ -21,13 +22,13 @@ export interface ReceivingMessage {
   readonly credential: string | null;
   readonly recipients: readonly Recipient[];
   readonly receivedAt: Instant;
-  readonly expiresAt: Instant;
 }
 
 export interface MessageReceiverOptions {
   readonly writer: ContentWriter;
-  readonly rules: Omit<ContentRules, "judgeFrom">;
+  readonly rules: Omit<ContentRules, "judgeFrom" | "judgeClass">;
   readonly judgeFrom: ContentRules["judgeFrom"];
+  readonly judgeClass: (value: string | null) => QueueClass | Refusal;
   readonly message: ReceivingMessage;
   readonly log: Log;
   readonly health: () => SpoolHealth;
@@ -43,6 +44,7 @@ export class MessageReceiver implements ContentSink {
   readonly #options: MessageReceiverOptions;
   readonly #filter: ContentFilter;
   #sendingDomain: string | null = null;
+  #queueClass: QueueClass | null = null;
   #pieces: Buffer[] = [];
   #refusal: Refusal | undefined;
   #bytesAfterRefusal = 0;
@@ -56,6 +58,12 @@ export class MessageReceiver implements ContentSink {
         // RFC 7489 §3.1: the first author's domain is the one receivers align the signature with.
         this.#sendingDomain = mailboxes[0].domain;
         return options.judgeFrom(mailboxes);
+      },
+      judgeClass: (value) => {
+        const judged = options.judgeClass(value);
+        if ("code" in judged) return judged;
+        this.#queueClass = judged;
+        return undefined;
       },
     });
   }
@@ -107,9 +115,14 @@ export class MessageReceiver implements ContentSink {
     }
     const { eightBit, ...measured } = this.#filter.measure();
     const { envelope, ...rest } = this.#options.message;
+    const queueClass = this.#queueClass;
+    // The filter asks for it before it lets anything through.
+    if (queueClass === null) throw new Error("Cannot queue a message: its class was never asked for.");
     const message: QueuedMessage = {
       id: this.#options.writer.id,
       ...rest,
+      expiresAt: rest.receivedAt + queueClass.expireAfterSeconds * 1000,
+      ...(queueClass.name === DEFAULT_CLASS ? {} : { queueClass: queueClass.name }),
       envelope: { ...envelope, eightBitMime: envelope.eightBitMime || eightBit },
       sendingDomain: this.#sendingDomain,
       ...measured,

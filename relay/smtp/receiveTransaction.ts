@@ -10,7 +10,7 @@ import type { SessionHost } from "./receiveHost.ts";
 import { MessageReceiver, type MessageReceiverOptions, storeRefusal } from "./receiveMessage.ts";
 import { receivedField, type TraceFacts } from "./received.ts";
 import { type Refusal, refusal } from "./refusal.ts";
-import { judgeAuthors, judgeSender, type Submitter } from "./submission.ts";
+import { judgeAuthors, judgeClass, judgeSender, type Submitter } from "./submission.ts";
 
 /** MAIL was accepted; recipients gather, by address, until DATA. */
 export interface Transaction {
@@ -105,11 +105,11 @@ export function receiveMessage(
       }),
     },
     judgeFrom: (mailboxes) => judgeAuthors(host.domains(), submitter, mailboxes),
+    judgeClass: (value) => judgeClass(host.queueClasses(), submitter, value),
     message: {
       envelope: { from: sender.address, ...parameters },
       credential: submitter.credential?.name ?? null,
       receivedAt: at,
-      expiresAt: at + config.queue.expireAfterSeconds * 1000,
       recipients: [...recipients.values()].map((recipient) => ({
         ...recipient,
         state: { kind: "waiting", dueAt: at },

@@ -6,6 +6,7 @@
  * names. Recipients are free: sending to strangers is what a relay is for, once we know who sends.
  */
 import type { Credential, SendingDomainConfig } from "../contract/config.ts";
+import { CLASS_FIELD, classify, type QueueClass, type QueueClasses } from "../policy/queueClass.ts";
 import type { Mailbox } from "./mailbox.ts";
 import { type Refusal, refusal } from "./refusal.ts";
 
@@ -45,6 +46,42 @@ export function judgeAuthors(
     if (why !== undefined) return why;
   }
   return undefined;
+}
+
+/**
+ * The queue class of a message: what its header field says (`value`, null without one), else its
+ * credential's. A client of a trusted network may name any.
+ */
+export function judgeClass(
+  classes: QueueClasses,
+  { credential }: Submitter,
+  value: string | null,
+): QueueClass | Refusal {
+  const found = classify(classes, value, credential?.queueClass);
+  switch (found.kind) {
+    case "classified":
+      return found.queueClass;
+    case "unknown": {
+      const known = found.known.slice(0, 20).join(", ");
+      // RFC 3463 X.6.0: other or undefined media error, as for every header that cannot be taken.
+      return refusal(
+        554,
+        "5.6.0",
+        `${CLASS_FIELD} names ${quoted(found.named)}, which is no class of this relay (${known})`,
+      );
+    }
+    case "above":
+      return refusal(
+        550,
+        "5.7.1",
+        `${CLASS_FIELD} names ${found.named.name} (${found.named.priority}), the credential ${credential?.name} may send up to ${found.own.priority}`,
+      );
+  }
+}
+
+/** A stranger's words in a reply: short, printable, in quotes. */
+function quoted(text: string): string {
+  return JSON.stringify(text.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 64));
 }
 
 function judgeDomain(

@@ -57,7 +57,7 @@ export const full: Readonly<Record<KindName, Manifest>> = {
     auth: {
       credentials: [
         { name: "crm", domains: ["crm.example.com"], secretRef: { name: "crm-smtp" } },
-        { name: "app", domains: ["example.com"] },
+        { name: "app", domains: ["example.com"], queueClass: "transactional" },
       ],
     },
     storage: { size: "20Gi", className: "fast-ssd" },
@@ -72,6 +72,15 @@ export const full: Readonly<Record<KindName, Manifest>> = {
     queue: {
       expireAfterSeconds: 432_000,
       retry: { firstDelaySeconds: 300, longestDelaySeconds: 14_400 },
+      classes: [
+        {
+          name: "transactional",
+          priority: "High",
+          expireAfterSeconds: 86_400,
+          retry: { firstDelaySeconds: 60, longestDelaySeconds: 3600 },
+        },
+        { name: "bulk", priority: "Low" },
+      ],
     },
     routes: [
       {

@@ -275,6 +275,64 @@ const relayRows = rows("SmtpRelay", [
     changes: { "spec.queue": { retry: { firstDelaySeconds: 600, longestDelaySeconds: 600 } } },
   },
   {
+    because: "a credential whose class does not exist is refused",
+    base: relay,
+    changes: {
+      "spec.auth": { credentials: [{ name: "app", queueClass: "bulk" }] },
+      "spec.queue": { classes: [{ name: "other" }] },
+    },
+    rule: "every `queueClass` of a credential must be the name",
+  },
+  {
+    because: "a credential may be in a class that is there, or in the default one that always is",
+    base: relay,
+    changes: {
+      "spec.auth": {
+        credentials: [
+          { name: "app", queueClass: "bulk" },
+          { name: "crm", queueClass: "default" },
+        ],
+      },
+      "spec.queue": { classes: [{ name: "bulk", priority: "Low" }] },
+    },
+  },
+  {
+    because: "a class that expires before its second attempt is refused",
+    base: relay,
+    changes: {
+      "spec.queue": {
+        classes: [{ name: "codes", expireAfterSeconds: 300, retry: { firstDelaySeconds: 301 } }],
+      },
+    },
+    rule: "a class must expire no sooner than its first retry",
+  },
+  {
+    because: "a class that expires before the queue's second attempt is refused",
+    base: relay,
+    changes: {
+      "spec.queue": {
+        retry: { firstDelaySeconds: 600 },
+        classes: [{ name: "codes", expireAfterSeconds: 599 }],
+      },
+    },
+    rule: "a class must expire no sooner than its first retry",
+  },
+  {
+    because: "a class that expires just when its second attempt is due is accepted",
+    base: relay,
+    changes: {
+      "spec.queue": {
+        classes: [{ name: "codes", expireAfterSeconds: 300, retry: { firstDelaySeconds: 300 } }],
+      },
+    },
+  },
+  {
+    because: "a class whose first delay is above the queue's longest is refused",
+    base: relay,
+    changes: { "spec.queue": { classes: [{ name: "bulk", retry: { firstDelaySeconds: 14_401 } }] } },
+    rule: "the first retry delay of a class must be at most its longest one",
+  },
+  {
     because: "a route for everything before another is refused",
     base: full.SmtpRelay,
     changes: {
