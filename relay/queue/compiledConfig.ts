@@ -3,14 +3,16 @@
  * since when each of these has been so, for `explain`.
  */
 import type { EgressSource, RelayConfig, Route } from "../contract/config.ts";
-import type { Instant } from "../message.ts";
+import type { Instant, QueuedMessage } from "../message.ts";
 import { rowsOfSpool } from "../policy/allowance.ts";
+import { classOf, type QueueClass, type QueueClasses, queueClasses } from "../policy/queueClass.ts";
 import { compileRoutes, type Router } from "../policy/route.ts";
 
 export interface CompiledConfig {
   readonly config: RelayConfig;
   readonly podName: string;
   readonly routeOf: Router;
+  readonly queueClasses: QueueClasses;
   /** Every source of this pod. */
   readonly sources: readonly EgressSource[];
   readonly held: ReadonlyMap<string, { readonly reason: string; readonly since: Instant }>;
@@ -40,6 +42,7 @@ export function compileConfig(
     config,
     podName,
     routeOf: compileRoutes(config.routes),
+    queueClasses: queueClasses(config.queue),
     sources,
     held: new Map(
       held.map(({ domain, reason }) => [domain, { reason, since: before?.held.get(domain)?.since ?? now }]),
@@ -73,8 +76,17 @@ export function sourcesOf(compiled: CompiledConfig, route: Route): readonly Egre
   ];
 }
 
+/** The class of a message under this configuration. */
+export function queueClassOf(
+  { queueClasses: classes }: CompiledConfig,
+  message: Pick<QueuedMessage, "queueClass">,
+): QueueClass {
+  return classOf(classes, message.queueClass);
+}
+
 /** Whether what is ready under `before` may stay where it is under `after`. */
 export function sameRouting(before: CompiledConfig, after: CompiledConfig): boolean {
-  const facts = ({ config }: CompiledConfig) => JSON.stringify([config.routes, config.dns, config.delivery]);
+  const facts = ({ config }: CompiledConfig) =>
+    JSON.stringify([config.routes, config.dns, config.delivery, config.queue.classes]);
   return facts(before) === facts(after) && [...after.held.keys()].every((domain) => before.held.has(domain));
 }

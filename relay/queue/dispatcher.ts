@@ -1,6 +1,6 @@
 /**
- * Whose transaction starts next: sites in turn, each asked once a round, blocked ones set aside until what
- * blocks them ends. Nothing polls: a blocked site sleeps until its instant, or waits for a connection of
+ * Whose transaction starts next: sites by priority, then by credentials in turn (roster.ts), blocked ones set
+ * aside until what blocks them ends. Within a site the same order holds among its parcels (siteQueue.ts). Nothing polls: a blocked site sleeps until its instant, or waits for a connection of
  * the same pool and peer to come free.
  */
 import type { EgressSource } from "../contract/config.ts";
@@ -12,7 +12,8 @@ import { DueHeap } from "./dueHeap.ts";
 import type { Reservation } from "./meter.ts";
 import type { Parcel } from "./parcel.ts";
 import type { QueueState } from "./queueState.ts";
-import type { Block, SiteQueue } from "./siteQueue.ts";
+import { Roster } from "./roster.ts";
+import { type Block, type SiteQueue, tenantOf } from "./siteQueue.ts";
 
 /** A transaction that may start: admitted, reserved, counted. */
 export interface Start {
@@ -26,13 +27,15 @@ export interface Start {
 const RESOLUTION_AGE_MS = 5 * 60_000;
 /** A site that waits for a connection looks again after this, in case the news of one was lost. */
 const CONNECTION_WAIT_MS = 60_000;
+/** Tenants of a site that are looked at when it is put back on the roster, so that this costs the same always. */
+const MOST_TENANTS_ASKED = 4;
 
 export class Dispatcher {
   readonly #state: QueueState;
   readonly #draw: () => number;
   readonly #resolveAgain: (parcel: Parcel, now: Instant) => void;
   /** Sites that may have something to start, in turn. */
-  readonly #runnable = new Set<SiteQueue>();
+  readonly #runnable = new Roster<SiteQueue>();
   readonly #sleeping = new DueHeap<SiteQueue>();
   /** Sites that wait for a connection, by pool and peer. */
   readonly #waiters = new Map<string, Set<SiteQueue>>();
@@ -48,9 +51,10 @@ export class Dispatcher {
     return this.#sleeping.nextAt;
   }
 
-  /** A site has got something ready. A blocked one stays blocked. */
-  ready(site: SiteQueue): void {
-    if (site.block === null) this.#runnable.add(site);
+  /** A site has got this parcel ready. A blocked one stays blocked. */
+  ready(site: SiteQueue, { place, entry }: Parcel): void {
+    if (site.block !== null || place.kind !== "ready") return;
+    this.#runnable.list(site, place.rank, tenantOf(entry.message));
   }
 
   /** Wakes the sites whose time has come. */
@@ -78,9 +82,8 @@ export class Dispatcher {
     const { compiled, meter, paths } = this.#state;
     if (compiled === null) return null;
     for (;;) {
-      const [site] = this.#runnable;
+      const site = this.#runnable.next();
       if (site === undefined) return null;
-      this.#runnable.delete(site);
       const { woken } = site;
       site.woken = null;
       const parcel = site.peek();
@@ -93,7 +96,7 @@ export class Dispatcher {
         site.delete(parcel);
         this.#resolveAgain(parcel, now);
         site.woken = woken;
-        this.#runnable.add(site);
+        this.#list(site);
         continue;
       }
       const verdict = admitSite({ compiled, meter, paths }, site, parcel.preferredSource, now, this.#draw());
@@ -114,7 +117,7 @@ export class Dispatcher {
       paths.started(source.name, site.provider, site.site);
       site.inFlight++;
       // To the end of the round: one site after the other, whatever their length.
-      if (site.size > 0) this.#runnable.add(site);
+      this.#list(site);
       this.#passOn(woken);
       return { site, source, parcels, reservation };
     }
@@ -143,7 +146,18 @@ export class Dispatcher {
     const waiters = this.#waiters.get(key);
     waiters?.delete(site);
     if (waiters?.size === 0) this.#waiters.delete(key);
-    this.#runnable.add(site);
+    this.#list(site);
+  }
+
+  /** Puts a site on the roster for those whose mail is next there; the roster keeps it where it goes soonest. */
+  #list(site: SiteQueue): void {
+    const rank = site.top;
+    if (rank === null) return;
+    let asked = 0;
+    for (const tenant of site.tenants(rank)) {
+      this.#runnable.list(site, rank, tenant);
+      if (++asked === MOST_TENANTS_ASKED) return;
+    }
   }
 
   /** Wakes the site that has waited longest; it wakes the next one when there may be room for it too. */
@@ -161,7 +175,7 @@ export class Dispatcher {
   #discard(site: SiteQueue): void {
     if (site.size > 0 || site.inFlight > 0 || this.#state.sites.get(site.key) !== site) return;
     this.#state.sites.delete(site.key);
-    this.#runnable.delete(site);
+    this.#runnable.drop(site);
     if (site.sleeper !== null) this.#sleeping.remove(site.sleeper);
     site.sleeper = null;
     this.#waiters.get(waiterKey(site))?.delete(site);

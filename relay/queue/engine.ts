@@ -22,7 +22,7 @@ import { createEntry, type Entry } from "./parcel.ts";
 import { PathBook } from "./paths.ts";
 import { createQueueState, type QueueState } from "./queueState.ts";
 import { type EngineReport, reportQueue } from "./report.ts";
-import { Scheduler } from "./scheduler.ts";
+import { Scheduler, type SchedulerEvents } from "./scheduler.ts";
 import type { RecoveredSpool } from "./spool.ts";
 import { SpoolGate } from "./spoolGate.ts";
 import { Statistics } from "./statistics.ts";
@@ -94,8 +94,8 @@ class QueueEngine implements Engine {
       landed: wake,
       returned: (parcel, at) => this.#scheduler.schedule(parcel, at),
     });
-    const events = {
-      ready: (site: Parameters<Dispatcher["ready"]>[0]) => this.#dispatcher.ready(site),
+    const events: SchedulerEvents = {
+      ready: (site, parcel) => this.#dispatcher.ready(site, parcel),
       unroutable: this.#flights.unroutable.bind(this.#flights),
       changed: wake,
     };

@@ -9,6 +9,7 @@ import { tallyOf } from "../policy/reputation.ts";
 import type { DeliveryResult } from "../smtp/delivery.ts";
 import type { Aftermath, Conclusion } from "./aftermath.ts";
 import { attempt } from "./attempt.ts";
+import { queueClassOf } from "./compiledConfig.ts";
 import type { Start } from "./dispatcher.ts";
 import type { EnginePorts } from "./enginePorts.ts";
 import type { Entry, Parcel } from "./parcel.ts";
@@ -187,7 +188,7 @@ export class Flights {
       now: this.#ports.clock.now(),
       expiresAt: entry.message.expiresAt,
       draw: this.#ports.random.draw(),
-      retry: compiled.config.queue.retry,
+      retry: queueClassOf(compiled, entry.message).retry,
       provider,
       source,
       host: result.host,

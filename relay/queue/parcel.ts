@@ -6,6 +6,7 @@ import type { Instant, Recipient, QueuedMessage } from "../message.ts";
 import { isGreylisted } from "../policy/classifyReply.ts";
 import type { Provider } from "../policy/providers.ts";
 import type { HeapNode } from "./dueHeap.ts";
+import type { Rank } from "./shares.ts";
 
 export interface Entry {
   readonly message: QueuedMessage;
@@ -34,7 +35,8 @@ export type Place =
   /** No route matches. */
   | { readonly kind: "unrouted" }
   | { readonly kind: "resolving"; readonly since: Instant }
-  | { readonly kind: "ready"; readonly site: Destination; readonly since: Instant }
+  /** `rank`: the priority it stands under there, which a new configuration may have changed since. */
+  | { readonly kind: "ready"; readonly site: Destination; readonly since: Instant; readonly rank: Rank }
   | {
       readonly kind: "inFlight";
       readonly site: Destination;

@@ -5,22 +5,30 @@
 import type { Route } from "../contract/config.ts";
 import type { Instant, Outcome } from "../message.ts";
 import { providerOfHost, providerOfHosts } from "../policy/provider.ts";
+import { rankOf } from "../policy/queueClass.ts";
 import type { Resolution } from "../smtp/delivery.ts";
+import { queueClassOf } from "./compiledConfig.ts";
 import type { EnginePorts } from "./enginePorts.ts";
 import { type Entry, type Parcel, pack } from "./parcel.ts";
 import { type QueueState, rememberSite } from "./queueState.ts";
-import { SiteQueue } from "./siteQueue.ts";
+import { Roster } from "./roster.ts";
+import { type Rank, ranks } from "./shares.ts";
+import { SiteQueue, tenantOf } from "./siteQueue.ts";
+
+const lowest = ranks.length - 1;
 
 interface Question {
   readonly key: string;
   readonly route: Route;
   readonly domain: string;
   readonly parcels: Set<Parcel>;
+  /** On the roster still. */
+  unasked: boolean;
 }
 
 export interface SchedulerEvents {
-  /** A site has something ready. */
-  ready(site: SiteQueue): void;
+  /** A site has got this parcel ready. */
+  ready(site: SiteQueue, parcel: Parcel): void;
   /** These cannot be sent anywhere (for now). */
   unroutable(parcels: readonly Parcel[], outcome: Outcome): void;
   /** Something moved that the engine should look at. */
@@ -33,7 +41,7 @@ export class Scheduler {
   readonly #events: SchedulerEvents;
   readonly #mostQuestions: number;
   readonly #questions = new Map<string, Question>();
-  readonly #unasked: Question[] = [];
+  readonly #unasked = new Roster<Question>();
   #asking = 0;
   #closed = false;
 
@@ -140,21 +148,23 @@ export class Scheduler {
     parcel.place = { kind: "resolving", since: now };
     const target = route.to.kind === "smarthost" ? `host ${route.to.host}` : `domain ${parcel.domain}`;
     const key = `${route.name} ${target}`;
-    const known = this.#questions.get(key);
-    if (known !== undefined) {
-      known.parcels.add(parcel);
-      return;
+    let question = this.#questions.get(key);
+    if (question === undefined) {
+      question = { key, route, domain: parcel.domain, parcels: new Set(), unasked: true };
+      this.#questions.set(key, question);
     }
-    const question = { key, route, domain: parcel.domain, parcels: new Set([parcel]) };
-    this.#questions.set(key, question);
-    this.#unasked.push(question);
+    question.parcels.add(parcel);
+    // Looked up in the order of sending: a mailing to ten thousand dead domains delays nobody else's lookup.
+    const { message } = parcel.entry;
+    if (question.unasked) this.#unasked.list(question, this.#rankOf(parcel), tenantOf(message));
     this.#askMore();
   }
 
   #askMore(): void {
     while (this.#asking < this.#mostQuestions && !this.#closed) {
-      const question = this.#unasked.shift();
+      const question = this.#unasked.next();
       if (question === undefined) return;
+      question.unasked = false;
       if (question.parcels.size === 0) {
         this.#forget(question);
         continue;
@@ -208,8 +218,13 @@ export class Scheduler {
     site.hosts = resolution.hosts;
     for (const parcel of parcels) {
       rememberSite(this.#state, parcel.domain, site);
-      site.add(parcel, this.#ports.clock.now());
+      site.add(parcel, this.#rankOf(parcel), this.#ports.clock.now());
+      this.#events.ready(site, parcel);
     }
-    this.#events.ready(site);
+  }
+
+  #rankOf({ entry }: Parcel): Rank {
+    const { compiled } = this.#state;
+    return compiled === null ? lowest : rankOf(queueClassOf(compiled, entry.message));
   }
 }

@@ -5,12 +5,13 @@
  * its connections; what is ready is a reference of some hundred bytes, bounded by what the spool holds.
  */
 import type { Route } from "../contract/config.ts";
-import type { Instant, MessageId } from "../message.ts";
+import type { Instant, MessageId, QueuedMessage } from "../message.ts";
 import type { Provider } from "../policy/providers.ts";
 import type { MxHost } from "../smtp/delivery.ts";
 import type { HeapNode } from "./dueHeap.ts";
 import { type Destination, type Parcel, recipientsOf, splitOff } from "./parcel.ts";
-import { Turns } from "./turns.ts";
+import type { Rank } from "./shares.ts";
+import { PriorityTurns, type Standing } from "./turns.ts";
 
 /** Why nothing of a site can start now. Kinds are those of the admin contract. */
 export interface Block {
@@ -39,7 +40,7 @@ export class SiteQueue implements Destination {
   sleeper: HeapNode<SiteQueue> | null = null;
   /** Set while it was woken by a freed connection: whom to wake next, if it has no use for it. */
   woken: { readonly key: string; readonly left: number } | null = null;
-  readonly #turns = new Turns<Parcel>();
+  readonly #turns = new PriorityTurns<Parcel>();
   readonly #byMessage = new Map<MessageId, Set<Parcel>>();
 
   constructor(options: {
@@ -61,9 +62,10 @@ export class SiteQueue implements Destination {
     return this.#turns.size;
   }
 
-  add(parcel: Parcel, now: Instant): void {
-    parcel.place = { kind: "ready", site: this, since: now };
-    this.#turns.add(tenantOf(parcel), parcel.domain, parcel);
+  add(parcel: Parcel, rank: Rank, now: Instant): void {
+    const place = { kind: "ready", site: this, since: now, rank } as const;
+    parcel.place = place;
+    this.#turns.add(standingOf(parcel, rank), parcel);
     const { id } = parcel.entry.message;
     const siblings = this.#byMessage.get(id);
     if (siblings === undefined) this.#byMessage.set(id, new Set([parcel]));
@@ -71,7 +73,7 @@ export class SiteQueue implements Destination {
   }
 
   delete(parcel: Parcel): void {
-    this.#turns.delete(tenantOf(parcel), parcel.domain, parcel);
+    if (parcel.place.kind === "ready") this.#turns.delete(standingOf(parcel, parcel.place.rank), parcel);
     const { id } = parcel.entry.message;
     const siblings = this.#byMessage.get(id);
     siblings?.delete(parcel);
@@ -81,6 +83,16 @@ export class SiteQueue implements Destination {
   /** The parcel in turn. */
   peek(): Parcel | undefined {
     return this.#turns.peek();
+  }
+
+  /** The highest priority that is ready, null when nothing is. */
+  get top(): Rank | null {
+    return this.#turns.top;
+  }
+
+  /** Tenants with something of this priority, in turn. */
+  tenants(rank: Rank): Iterable<string> {
+    return this.#turns.tenants(rank);
   }
 
   /**
@@ -112,7 +124,18 @@ export class SiteQueue implements Destination {
   }
 }
 
-/** Mail of no sending domain (our own bounces) is a tenant of its own. */
-function tenantOf(parcel: Parcel): string {
-  return parcel.entry.message.sendingDomain ?? "";
+/**
+ * Credentials take turns. Within one its classes, sending domains and recipient domains do: a customer who
+ * sends for a hundred domains is still one customer.
+ */
+function standingOf(parcel: Parcel, rank: Rank): Standing {
+  const { message } = parcel.entry;
+  const { sendingDomain, queueClass } = message;
+  const lane = `${queueClass ?? ""} ${sendingDomain ?? ""} ${parcel.domain}`;
+  return { rank, tenant: tenantOf(message), lane };
+}
+
+/** Mail without a credential (of trusted networks, and our own bounces) is one tenant. */
+export function tenantOf({ credential }: Pick<QueuedMessage, "credential">): string {
+  return credential ?? "";
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { Turns } from "./turns.ts";
+import { PriorityTurns, type Standing, Turns } from "./turns.ts";
 
 /** Serves everyone in turn. */
 function serve(turns: Turns<string>, lanes: ReadonlyMap<string, readonly [string, string]>): string[] {
@@ -42,4 +42,33 @@ test("what is taken out elsewhere is not served, and emptied lanes are gone", ()
   expect(turns.peek()).toBe("two");
   turns.rotate();
   expect(turns.peek()).toBe("two");
+});
+
+test("priorities have their parts, and within one tenants and lanes take turns", () => {
+  const turns = new PriorityTurns<string>();
+  const standings = new Map<string, Standing>();
+  const add = (rank: number, tenant: string, lane: string, ...items: string[]) => {
+    for (const item of items) {
+      const standing = { rank, tenant, lane };
+      turns.add(standing, item);
+      standings.set(item, standing);
+    }
+  };
+  add(2, "shop", "x", ...Array.from({ length: 10 }, (_, index) => `low${index}`));
+  add(0, "shop", "x", "h1", "h2", "h3");
+  add(0, "crm", "x", "c1");
+  expect(turns.top).toBe(0);
+  expect([...turns.tenants(0)]).toEqual(["shop", "crm"]);
+
+  const served: string[] = [];
+  for (let item = turns.peek(); item !== undefined; item = turns.peek()) {
+    served.push(item);
+    turns.rotate();
+    const standing = standings.get(item);
+    if (standing !== undefined) turns.delete(standing, item);
+  }
+
+  expect(served.slice(0, 6)).toEqual(["h1", "low0", "c1", "h2", "h3", "low1"]);
+  expect(served).toHaveLength(14);
+  expect([turns.size, turns.top]).toEqual([0, null]);
 });
