@@ -30,6 +30,12 @@ export const ipv6Network = `^((${colons})/(3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-8])
 /** 0.0.0.0/8, and from 224.0.0.0 up: multicast, reserved, broadcast; ff00::/8 is IPv6 multicast. */
 export const notUnicast = "^(0|22[4-9]|23[0-9]|24[0-9]|25[0-5])[.]|^ff";
 
+/** A key of labels and annotations: "mail", "example.com/mail". */
+export const qualifiedName =
+  "^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+/** A label's value; empty is one. */
+export const labelValue = "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$";
+
 /** CEL term: the port the relay's process opens for the listener `name`. */
 export function lowPort(name: string): string {
   return `(${name}.port < 1024 ? ${name}.port + 1000 : ${name}.port)`;

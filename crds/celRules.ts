@@ -7,7 +7,16 @@
  * without one needs has(). A rule that names `oldSelf` runs on updates only.
  */
 import type { KindName } from "./group.ts";
-import { ipv4, ipv4Network, ipv6, ipv6Network, lowPort, notUnicast } from "./celPatterns.ts";
+import {
+  ipv4,
+  ipv4Network,
+  ipv6,
+  ipv6Network,
+  labelValue,
+  lowPort,
+  notUnicast,
+  qualifiedName,
+} from "./celPatterns.ts";
 
 export interface CelRule {
   readonly kind: KindName;
@@ -140,6 +149,25 @@ const relayRules: readonly CelRule[] = [
     rule: "self.operator != 'Exists' || !has(self.value)",
     message: "`value` has no effect with `operator: Exists`; leave it out",
     fieldPath: ".value",
+  },
+  // Of these Kubernetes would refuse the pods' template, where nobody looks.
+  {
+    kind: "SmtpRelay",
+    path: "spec.podTemplate.annotations",
+    rule: `self.all(key, key.matches('${qualifiedName}'))`,
+    message: "every annotation needs a key such as mail or example.com/mail",
+  },
+  {
+    kind: "SmtpRelay",
+    path: "spec.podTemplate.nodeSelector",
+    rule: `self.all(key, key.matches('${qualifiedName}'))`,
+    message: "every label needs a key such as mail or example.com/mail",
+  },
+  {
+    kind: "SmtpRelay",
+    path: "spec.podTemplate.nodeSelector",
+    rule: `self.all(key, self[key].matches('${labelValue}'))`,
+    message: "a label's value is at most 63 letters, digits and inner hyphens, underscores or dots",
   },
   {
     kind: "SmtpRelay",

@@ -53,6 +53,18 @@ export const reference = z.strictObject({
   name: objectName.meta({ description: "Name of the object, in the same namespace." }),
 });
 
+/** Labels or annotations. What a key may be is a CEL rule's to say, since a schema cannot. */
+export function textByKey({ most, longest }: { readonly most: number; readonly longest: number }) {
+  return z
+    .record(z.string(), z.string().max(longest))
+    .check(({ value, issues }) => {
+      // JSON Schema's maxProperties, which zod has no word for.
+      if (Object.keys(value).length > most)
+        issues.push({ code: "too_big", origin: "object", maximum: most, input: value });
+    })
+    .meta({ maxProperties: most });
+}
+
 export const timestamp = z.iso.datetime();
 export const utcDay = z
   .string()

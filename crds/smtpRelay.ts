@@ -3,7 +3,17 @@
  */
 import { z } from "zod";
 
-import { cidr, conditions, dnsLabel, hostName, objectName, port, reference, timestamp } from "./fields.ts";
+import {
+  cidr,
+  conditions,
+  dnsLabel,
+  hostName,
+  objectName,
+  port,
+  reference,
+  textByKey,
+  timestamp,
+} from "./fields.ts";
 
 /** RFC 6335 §5.1, as Kubernetes wants the name of a container's port. */
 const portName = z
@@ -191,6 +201,30 @@ const podTemplate = z.strictObject({
     }),
   priorityClassName: objectName.optional().meta({
     description: "PriorityClass of the pods. Default: the cluster's.",
+  }),
+  nodeSelector: textByKey({ most: 16, longest: 63 }).optional().meta({
+    description: "Labels a node must have for relay pods to run on it. Default: any node will do.",
+  }),
+  annotations: textByKey({ most: 32, longest: 8192 }).optional().meta({
+    description:
+      "Annotations of the pods, such as k8s.v1.cni.cncf.io/networks, which names the networks they join.",
+  }),
+  imagePullSecrets: z
+    .array(
+      z.strictObject({
+        name: objectName.meta({ description: "Name of a Secret of the registry, in the same namespace." }),
+      }),
+    )
+    .max(10)
+    .optional()
+    .meta({
+      description: "Secrets for a private registry. Default: those of the pods' ServiceAccount.",
+      "x-kubernetes-list-type": "map",
+      "x-kubernetes-list-map-keys": ["name"],
+    }),
+  serviceAccountName: objectName.optional().meta({
+    description:
+      "ServiceAccount of the pods, for clusters that tie registries or admission to one; no token of it is mounted. Default: one named after the relay, made by the operator and bound to nothing.",
   }),
 });
 

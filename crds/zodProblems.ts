@@ -67,6 +67,10 @@ function tooBig(origin: string, maximum: number, value: unknown, segments: Segme
   if (Array.isArray(value)) {
     return problem("TooMany", segments, `Too many: ${value.length}: must have at most ${maximum} items`);
   }
+  if (origin === "object" && typeof value === "object" && value !== null) {
+    const { length } = Object.keys(value);
+    return problem("TooMany", segments, `Too many: ${length}: must have at most ${maximum} items`);
+  }
   if (typeof value === "string") {
     const reason = `${value.length} characters, at most ${maximum} are allowed`;
     return problem("TooLong", segments, `Too long: ${quoted(value)}: ${reason}`);

@@ -13,6 +13,7 @@ export const resources = {
   secrets: { apiVersion: "v1", kind: "Secret", plural: "secrets" },
   services: { apiVersion: "v1", kind: "Service", plural: "services" },
   pods: { apiVersion: "v1", kind: "Pod", plural: "pods" },
+  serviceAccounts: { apiVersion: "v1", kind: "ServiceAccount", plural: "serviceaccounts" },
   statefulSets: { apiVersion: "apps/v1", kind: "StatefulSet", plural: "statefulsets" },
   disruptionBudgets: {
     apiVersion: "policy/v1",

@@ -15,6 +15,8 @@ export function relayNames(relay: string) {
     runtimeSecret: `${relay}-runtime`,
     networkPolicy: relay,
     disruptionBudget: relay,
+    /** Of the pods; bound to nothing. */
+    serviceAccount: relay,
     selfSignedSecret: `${relay}-tls-self-signed`,
     /** Connection settings of one credential. */
     credentialSecret: (credential: string) => `${relay}-${credential}`,

@@ -7,6 +7,7 @@
  * look changed on every pass.
  */
 import type { SmtpRelay } from "../../crds/kinds.ts";
+import { relayNames } from "./names.ts";
 
 const CPU_REQUEST_MILLICORES = 100;
 const MEMORY_REQUEST_MEBIBYTES = 192;
@@ -41,11 +42,28 @@ export function containerResources({ spec }: SmtpRelay): {
 
 /** Where pods may run and how they rank. */
 export function placement({ spec }: SmtpRelay): Record<string, unknown> {
-  const { tolerations, priorityClassName } = spec.podTemplate ?? {};
+  const { nodeSelector, tolerations, priorityClassName } = spec.podTemplate ?? {};
   return {
+    ...(nodeSelector === undefined || Object.keys(nodeSelector).length === 0 ? {} : { nodeSelector }),
     ...(tolerations === undefined || tolerations.length === 0 ? {} : { tolerations }),
     ...(priorityClassName === undefined ? {} : { priorityClassName }),
   };
+}
+
+/** As whom pods run, and with what their image is pulled. */
+export function identity({ metadata, spec }: SmtpRelay): Record<string, unknown> {
+  const { serviceAccountName, imagePullSecrets } = spec.podTemplate ?? {};
+  return {
+    serviceAccountName: serviceAccountName ?? relayNames(metadata.name).serviceAccount,
+    // Without a list of its own a pod is given that of its ServiceAccount.
+    ...(imagePullSecrets === undefined || imagePullSecrets.length === 0 ? {} : { imagePullSecrets }),
+  };
+}
+
+/** Part of the template's metadata. */
+export function podAnnotations({ spec }: SmtpRelay): Record<string, unknown> {
+  const annotations = spec.podTemplate?.annotations ?? {};
+  return Object.keys(annotations).length === 0 ? {} : { annotations };
 }
 
 function millicores(text: string): number {

@@ -12,6 +12,7 @@ test("a relay becomes these objects, in this order, all owned by it", () => {
     "Secret mail-tls-self-signed",
     "Secret mail-app",
     "Secret mail-runtime",
+    "ServiceAccount mail",
     "Service mail-pods",
     "Service mail",
     "NetworkPolicy mail",
@@ -243,6 +244,7 @@ test("what only chance can make is asked for, and pods wait for a certificate", 
   ]);
   expect(config).toBeNull();
   expect(objects.map(({ kind }) => kind)).toEqual([
+    "ServiceAccount",
     "Service",
     "Service",
     "NetworkPolicy",

@@ -17,6 +17,7 @@ import { type Replicas, replicasOf } from "./replicas.ts";
 import { planRoutes } from "./routes.ts";
 import { certificateFiles, runtimeSecret } from "./runtimeSecret.ts";
 import { clientService, podService } from "./service.ts";
+import { serviceAccount } from "./serviceAccount.ts";
 import { statefulSet } from "./statefulSet.ts";
 import type { PlanTools } from "./tools.ts";
 
@@ -42,6 +43,7 @@ export function planRelay(world: RelayWorld, tools: PlanTools): RelayPlan {
     ...certificate.objects,
     ...credentialSecrets(world, credentials, certificate.certificate),
     ...configObjects,
+    ...serviceAccount(relay),
     podService(relay),
     clientService(relay),
     networkPolicy(relay, environment),

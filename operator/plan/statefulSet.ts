@@ -16,7 +16,7 @@ import {
 import type { ApplyObject } from "../adapters/kubeClient.ts";
 import { ownedBy, podSelector, relayLabels } from "./labels.ts";
 import { relayNames } from "./names.ts";
-import { containerResources, placement } from "./podTemplate.ts";
+import { containerResources, identity, placement, podAnnotations } from "./podTemplate.ts";
 
 /** Longer than the relay's own ordered stop, so that what is in flight can end. */
 const TERMINATION_GRACE_SECONDS = 60;
@@ -46,7 +46,7 @@ export function statefulSet(relay: SmtpRelay, image: string, replicas: number): 
       revisionHistoryLimit: 3,
       persistentVolumeClaimRetentionPolicy: { whenDeleted: "Retain", whenScaled: "Retain" },
       selector: { matchLabels: podSelector(relay.metadata.name) },
-      template: { metadata: { labels }, spec: podSpec(relay, image) },
+      template: { metadata: { labels, ...podAnnotations(relay) }, spec: podSpec(relay, image) },
       volumeClaimTemplates: [spoolClaim(relay)],
     },
   };
@@ -55,6 +55,7 @@ export function statefulSet(relay: SmtpRelay, image: string, replicas: number): 
 function podSpec(relay: SmtpRelay, image: string): Record<string, unknown> {
   const names = relayNames(relay.metadata.name);
   return {
+    ...identity(relay),
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     terminationGracePeriodSeconds: TERMINATION_GRACE_SECONDS,

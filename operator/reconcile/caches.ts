@@ -82,7 +82,12 @@ export function createCaches(options: CachesOptions): Caches {
   });
   const statefulSets = child(resources.statefulSets);
   const pods = child(resources.pods);
-  const others = [resources.services, resources.disruptionBudgets, resources.networkPolicies].map(child);
+  const others = [
+    resources.serviceAccounts,
+    resources.services,
+    resources.disruptionBudgets,
+    resources.networkPolicies,
+  ].map(child);
   const all = [relays, domains, pools, secrets, statefulSets, pods, ...others];
   return { relays, domains, pools, secrets, statefulSets, pods, others, all };
 }

@@ -108,6 +108,7 @@ describe.skipIf(found === undefined)("the chart", () => {
       ipPools: follow,
       secrets: `get ${write} delete`,
       services: write,
+      serviceAccounts: write,
       pods: follow,
       statefulSets: write,
       disruptionBudgets: write,

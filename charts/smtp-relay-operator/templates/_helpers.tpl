@@ -78,7 +78,7 @@ What the operator may do where relays live. It reads through lists and watches, 
   resources: [secrets]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
-  resources: [services]
+  resources: [services, serviceaccounts]
   verbs: [list, watch, create, patch]
 - apiGroups: [""]
   resources: [pods]

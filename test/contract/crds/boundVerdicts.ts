@@ -81,6 +81,16 @@ function wrongBounds(schema: StructuralSchema, value: unknown, at: string): Wron
           : [{ what: "without items", at, value: [], as: "Invalid" } as const]),
       ];
     case "object":
+      if (schema.additionalProperties !== undefined) {
+        const entry = Object.values(value as object)[0] as unknown;
+        const most = schema.maxProperties ?? 0;
+        const many = Array.from({ length: most + 1 }, (_, index) => [`key${index}`, entry] as const);
+        return [
+          { what: `of more than ${most} entries`, at, value: Object.fromEntries(many), as: "TooMany" },
+          { what: "of a wrong type", at: `${at}.key`, value: ["text"], as: "TypeInvalid" },
+          ...wrongBounds(schema.additionalProperties, entry, `${at}.key`),
+        ];
+      }
       return [
         { what: "", at: `${at}.nonsense`, value: 1, as: "UnknownField" },
         ...(schema.required ?? []).map((name): Wrong => ({

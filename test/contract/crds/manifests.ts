@@ -68,6 +68,10 @@ export const full: Readonly<Record<KindName, Manifest>> = {
       },
       tolerations: [{ key: "example.com/mail", operator: "Equal", value: "yes", effect: "NoSchedule" }],
       priorityClassName: "mail",
+      nodeSelector: { "example.com/mail": "yes" },
+      annotations: { "k8s.v1.cni.cncf.io/networks": "mail-net" },
+      imagePullSecrets: [{ name: "registry" }],
+      serviceAccountName: "mail-pods",
     },
     queue: {
       expireAfterSeconds: 432_000,

@@ -82,6 +82,37 @@ const relayRows = rows("SmtpRelay", [
     at: "spec.podTemplate.tolerations[0].value",
   },
   {
+    because: "an annotation of the pods may be long, its key a bare name",
+    base: full.SmtpRelay,
+    changes: { "spec.podTemplate.annotations": { networks: `[${" ".repeat(8000)}]` } },
+  },
+  {
+    because: "an annotation whose key is no name is refused",
+    base: full.SmtpRelay,
+    changes: { "spec.podTemplate.annotations": { "not a name": "x" } },
+    rule: "every annotation needs",
+    at: "spec.podTemplate.annotations",
+  },
+  {
+    because: "a node's label may be empty",
+    base: full.SmtpRelay,
+    changes: { "spec.podTemplate.nodeSelector": { "node-role.kubernetes.io/mail": "" } },
+  },
+  {
+    because: "a node's label whose key is no name is refused",
+    base: full.SmtpRelay,
+    changes: { "spec.podTemplate.nodeSelector": { "example.com/mail/x": "yes" } },
+    rule: "every label needs",
+    at: "spec.podTemplate.nodeSelector",
+  },
+  {
+    because: "a node's label whose value is none is refused",
+    base: full.SmtpRelay,
+    changes: { "spec.podTemplate.nodeSelector": { mail: "with space" } },
+    rule: "a label's value",
+    at: "spec.podTemplate.nodeSelector",
+  },
+  {
     because: "a relay's name may have 40 characters",
     base: relay,
     changes: { "metadata.name": "m".repeat(40) },
