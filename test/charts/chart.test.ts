@@ -123,6 +123,7 @@ describe.skipIf(found === undefined)("the chart", () => {
           ([key, type]) => `${path(type)}: ${verbs[key as keyof typeof verbs]}`,
         ),
         ...["smtprelays", "sendingdomains", "ippools"].map((kind) => `smtprelay.dev/${kind}/status: patch`),
+        "events.k8s.io/events: create patch",
         ...["smtprelays", "sendingdomains"].map((kind) => `smtprelay.dev/${kind}/finalizers: update`),
       ].toSorted(),
     );

@@ -92,6 +92,10 @@ What the operator may do where relays live. It reads through lists and watches, 
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [list, watch, create, patch]
+# Events are applied, and never read again.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
 {{- end }}
 
 {{/* Restricted pod security, for every pod of the chart. The user is the image's own. */}}
