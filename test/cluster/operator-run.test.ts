@@ -1,7 +1,8 @@
 /**
  * `smtp-relay-operator run` as a program against a real API server, with the quickstart's manifests: every
  * object it plans is taken by the server's own schemas, status says what is missing, nothing more is written
- * once all is said, and it goes in order. There is no node here, so no pod ever runs.
+ * once all is said, and it goes in order. It runs with the rights of config/rbac. There is no node here, so no
+ * pod ever runs.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,6 +22,7 @@ import { systemClock } from "../../relay/kit/clock.ts";
 import { systemRandom } from "../../relay/kit/random.ts";
 import { type ApiServer, startApiServer } from "../support/cluster/apiServer.ts";
 import { applyCrds } from "../support/cluster/crds.ts";
+import { applyRights, operatorNamespace } from "../support/cluster/rights.ts";
 import { freePort, type Program, startProgram } from "../support/peers/program.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -44,6 +46,13 @@ let port: number;
 beforeAll(async () => {
   server = await startApiServer({ audit: "writes" });
   await applyCrds(server.admin);
+  await applyRights(server.admin);
+  // Rights follow roles after a moment.
+  const secrets = "/api/v1/secrets";
+  await vi.waitFor(
+    async () => expect((await server.as("operator").request("GET", secrets)).code).toBe(200),
+    soon,
+  );
   const access = await kubeConfigAccess({ file: server.kubeconfigFile("admin") });
   client = createClusterClient({ access, clock: systemClock, random: systemRandom });
   port = await freePort();
@@ -60,7 +69,9 @@ function start(metricsPort: number): Program {
     join(root, "operator/main.ts"),
     "run",
     "--kubeconfig",
-    server.kubeconfigFile("admin"),
+    server.kubeconfigFile("operator"),
+    "--lease-namespace",
+    operatorNamespace,
     "--relay-image",
     "registry.example.com/smtp-relay:test",
     "--leader-elect",
@@ -110,7 +121,7 @@ test("it takes the lead, is ready, and says what it waits for", async () => {
       expect(conditions.map((one) => one.type)).toContain("Ready");
     }
   }, soon);
-  const lease = await client.get(leases, { namespace, name: "smtp-relay-operator" });
+  const lease = await client.get(leases, { namespace: operatorNamespace, name: "smtp-relay-operator" });
   expect(lease?.["spec"]).toMatchObject({ leaseTransitions: 1 });
 });
 
@@ -188,6 +199,6 @@ test("it ends in order on SIGTERM, and the lease is free", async () => {
   operator.child.kill("SIGTERM");
   await vi.waitFor(() => expect(operator.child.exitCode).toBe(0), soon);
 
-  const lease = await client.get(leases, { namespace, name: "smtp-relay-operator" });
+  const lease = await client.get(leases, { namespace: operatorNamespace, name: "smtp-relay-operator" });
   expect(lease?.["spec"]).toEqual({ leaseTransitions: 3 });
 });
