@@ -14,10 +14,13 @@ export interface NameServer extends AsyncDisposable {
 }
 
 /** Serves zones given as zone-file text by origin, for example { "example.test": "$TTL 60\n@ IN SOA …" }. */
-export async function startNsd(zones: Readonly<Record<string, string>>): Promise<NameServer> {
+export async function startNsd(
+  zones: Readonly<Record<string, string>>,
+  wantedPort?: number,
+): Promise<NameServer> {
   const directory = await mkdtemp(join(tmpdir(), "nsd-"));
   await chmod(directory, 0o755);
-  const port = await freePort();
+  const port = wantedPort ?? (await freePort());
   const zoneClauses: string[] = [];
   for (const [origin, text] of Object.entries(zones)) {
     const file = join(directory, `${origin}.zone`);
