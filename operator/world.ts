@@ -75,11 +75,11 @@ export interface RelayWorld {
   readonly relay: SmtpRelay;
   /** SendingDomains of the namespace that name this relay, whatever their state. */
   readonly domains: readonly SendingDomain[];
-  /** Every SendingDomain of the namespace(s), to find who claims a domain first. */
+  /** Every SendingDomain of any namespace that claims one of these domains, to find who did so first. */
   readonly allDomains: readonly SendingDomain[];
   /** Pools this relay names that exist. */
   readonly pools: readonly IpPool[];
-  /** Every pool seen, to find who claims an address first. */
+  /** Every pool of any namespace that claims one of these pools' addresses, to find who did so first. */
   readonly allPools: readonly IpPool[];
   /** Every relay that names one of `pools`, this one included. */
   readonly poolRelays: readonly SmtpRelay[];
@@ -95,6 +95,7 @@ export interface DomainWorld {
   readonly now: Instant;
   readonly environment: Environment;
   readonly domain: SendingDomain;
+  /** All that claim its domain, itself included. */
   readonly allDomains: readonly SendingDomain[];
   /** Null: it does not exist (yet). */
   readonly relay: SmtpRelay | null;
@@ -111,6 +112,7 @@ export interface PoolWorld {
   readonly now: Instant;
   readonly environment: Environment;
   readonly pool: IpPool;
+  /** All that claim one of its addresses, itself included. */
   readonly allPools: readonly IpPool[];
   /**
    * Relays that name this pool and relays whose pods stand in its ledger, with their pods and the

@@ -35,6 +35,12 @@ export function podOrdinal(statefulSet: string, pod: string): number | null {
   return /^(0|[1-9][0-9]{0,4})$/.test(rest) ? Number(rest) : null;
 }
 
+/** The relay whose pod has this name; null when it is no pod of a relay. */
+export function relayOfPod(pod: string): string | null {
+  const relay = pod.slice(0, pod.lastIndexOf("-"));
+  return relay !== "" && podOrdinal(relayNames(relay).statefulSet, pod) !== null ? relay : null;
+}
+
 /** How the ledger of a pool names a pod: pools are seen from every namespace. */
 export function podKey(namespace: string, pod: string): string {
   return `${namespace}/${pod}`;

@@ -12,7 +12,7 @@ import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
 import type { Cached, Index } from "./cache.ts";
 import { type AnyInformer, Informer } from "./informer.ts";
-import { domainShape, poolShape, poolsNamed, relayShape, secretsNamed } from "./typed.ts";
+import { addressesOf, domainShape, poolShape, poolsNamed, relayShape, secretsNamed } from "./typed.ts";
 
 export interface Caches {
   readonly relays: Informer<SmtpRelay | null>;
@@ -72,7 +72,7 @@ export function createCaches(options: CachesOptions): Caches {
     ...options,
     type: resources.ipPools,
     shape: poolShape(log),
-    indexes: { ip: ({ value }) => value?.spec.addresses.map((address) => address.ip.toLowerCase()) ?? [] },
+    indexes: { ip: ({ value }) => (value === null ? [] : addressesOf(value)) },
   });
   const secrets = new Informer<SecretObject>({
     ...options,
@@ -90,11 +90,6 @@ export function createCaches(options: CachesOptions): Caches {
   ].map(child);
   const all = [relays, domains, pools, secrets, statefulSets, pods, ...others];
   return { relays, domains, pools, secrets, statefulSets, pods, others, all };
-}
-
-/** What is in force: readable objects. */
-export function readable<T>(informer: Informer<T | null>): T[] {
-  return informer.cache.all().filter((value) => value !== null);
 }
 
 function named<T extends { metadata: { namespace: string } }>(

@@ -8,10 +8,11 @@ import { type RelayConfig, relayConfig } from "../../relay/contract/config.ts";
 import type { Clock } from "../../relay/kit/clock.ts";
 import type { KubeObject, ObjectKey } from "../adapters/kubeClient.ts";
 import type { ReportSource } from "../adapters/relayReports.ts";
-import { dkimSecretName, podOrdinal, relayNames } from "../plan/names.ts";
+import { dkimSecretName, podOrdinal, relayNames, relayOfPod } from "../plan/names.ts";
 import type { DomainWorld, Environment, PodView, PoolWorld, RelayWorld, SecretObject } from "../world.ts";
-import { type Caches, readable, ref } from "./caches.ts";
-import { poolsNamed, secretsNamed } from "./typed.ts";
+import { parseKey } from "./cache.ts";
+import { type Caches, ref } from "./caches.ts";
+import { addressesOf, poolsNamed, secretsNamed } from "./typed.ts";
 
 export interface GatherOptions {
   readonly caches: Caches;
@@ -37,19 +38,19 @@ export class Gatherer {
     const relay = present(caches.relays.cache.get(key)?.value);
     if (relay === null) return null;
     const { namespace } = relay.metadata;
-    const pools = this.#pools(relay);
     const publishedConfig = this.#publishedConfig(key);
     // Reports after the published configuration: see plan/index.ts.
     const pods = await this.#pods(key, 0);
     const domains = this.#domainsOf(key);
+    const pools = this.#pools(relay);
     return {
       now: clock.now(),
       environment,
       relay,
       domains,
-      allDomains: readable(caches.domains),
+      allDomains: this.#domainsNamed(domains.map(({ spec }) => spec.domain)),
       pools,
-      allPools: readable(caches.pools),
+      allPools: this.#poolsClaiming(pools),
       poolRelays: unique(pools.flatMap((pool) => this.#relaysNaming(pool)).concat(relay)),
       secrets: this.#secrets(relay, domains),
       statefulSet:
@@ -71,7 +72,7 @@ export class Gatherer {
       now: clock.now(),
       environment,
       domain,
-      allDomains: readable(caches.domains),
+      allDomains: this.#domainsNamed([domain.spec.domain]),
       relay,
       pools: relay === null ? [] : this.#pools(relay),
       keySecret: this.#secret(key.namespace, dkimSecretName(key.name)),
@@ -92,7 +93,25 @@ export class Gatherer {
     const withPods = await Promise.all(
       relays.map(async (each) => ({ ...each, pods: await this.#pods(each.relay.metadata, 0) })),
     );
-    return { now: clock.now(), environment, pool, allPools: readable(caches.pools), relays: withPods };
+    return { now: clock.now(), environment, pool, allPools: this.#poolsClaiming([pool]), relays: withPods };
+  }
+
+  /** All who claim one of these domains, wherever they are. */
+  #domainsNamed(names: readonly string[]): SendingDomain[] {
+    const { cache } = this.#options.caches.domains;
+    return [...new Set(names)].flatMap((name) =>
+      cache.by("domain", name).flatMap(({ value }) => value ?? []),
+    );
+  }
+
+  /** All who claim an address of these pools, they themselves included. */
+  #poolsClaiming(pools: readonly IpPool[]): IpPool[] {
+    const { cache } = this.#options.caches.pools;
+    return unique(
+      pools.flatMap((pool) =>
+        addressesOf(pool).flatMap((ip) => cache.by("ip", ip).flatMap(({ value }) => value ?? [])),
+      ),
+    );
   }
 
   #pools(relay: SmtpRelay): IpPool[] {
@@ -111,18 +130,15 @@ export class Gatherer {
 
   /** Relays whose pods stand in the pool's ledger, whether they still name the pool or not. */
   #relaysInLedger(pool: IpPool): SmtpRelay[] {
-    const pods = new Set(
-      (pool.status?.addresses ?? []).flatMap((address) => (address.shares ?? []).map((share) => share.pod)),
+    const pods = (pool.status?.addresses ?? []).flatMap((address) =>
+      (address.shares ?? []).map(({ pod }) => pod),
     );
-    if (pods.size === 0) return [];
-    return readable(this.#options.caches.relays).filter((relay) => {
-      const { namespace, name } = relay.metadata;
-      const { statefulSet } = relayNames(name);
-      return [...pods].some(
-        (pod) =>
-          pod.startsWith(`${namespace}/`) &&
-          podOrdinal(statefulSet, pod.slice(namespace.length + 1)) !== null,
-      );
+    return [...new Set(pods)].flatMap((pod) => {
+      const { namespace, name } = parseKey(pod);
+      const relay = relayOfPod(name);
+      return relay === null
+        ? []
+        : (present(this.#options.caches.relays.cache.get({ namespace, name: relay })?.value) ?? []);
     });
   }
 

@@ -9,7 +9,7 @@ import { type Cached, type CacheChange, parseKey } from "./cache.ts";
 import { type Caches, ref } from "./caches.ts";
 import type { Priority } from "./workQueue.ts";
 import { sameJson } from "./writer.ts";
-import { poolsNamed } from "./typed.ts";
+import { addressesOf, poolsNamed } from "./typed.ts";
 
 /** Where keys go. */
 export interface Targets {
@@ -79,8 +79,8 @@ export function route(caches: Caches, targets: Targets): void {
     if (moved) {
       targets.pool(change.key, priority);
       either(change, ({ value }) => {
-        for (const { ip } of value?.spec.addresses ?? []) {
-          for (const other of pools.cache.by("ip", ip.toLowerCase())) {
+        for (const ip of value === null ? [] : addressesOf(value)) {
+          for (const other of pools.cache.by("ip", ip)) {
             targets.pool(parseKey(other.key), priority);
             relaysOfPool(other.key, priority);
           }

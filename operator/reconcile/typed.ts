@@ -10,6 +10,7 @@ import { ipPoolSpec } from "../../crds/ipPool.ts";
 import type { IpPool, ResourceMeta, SendingDomain, SmtpRelay } from "../../crds/kinds.ts";
 import { sendingDomainSpec } from "../../crds/sendingDomain.ts";
 import { smtpRelaySpec } from "../../crds/smtpRelay.ts";
+import { normalAddress } from "../plan/ipAddresses.ts";
 import type { KubeObject } from "../adapters/kubeClient.ts";
 import type { Log } from "../../relay/kit/log.ts";
 import type { Cached } from "./cache.ts";
@@ -57,6 +58,11 @@ export function poolsNamed(relay: SmtpRelay): string[] {
     (reference) => reference?.name ?? [],
   );
   return [...new Set(names)];
+}
+
+/** Addresses of a pool, each in the one spelling that addresses are compared by. */
+export function addressesOf(pool: IpPool): string[] {
+  return [...new Set(pool.spec.addresses.map(({ ip }) => normalAddress(ip)))];
 }
 
 /** Secrets of the owner's own that a relay names. */
