@@ -29,6 +29,15 @@ test("a published hash that fits is kept, also by a process that never saw it", 
   expect(second("one", published)).toBe(published);
 });
 
+test("a published hash that was checked is taken at its word, without work", async () => {
+  const published = "$scrypt$ln=14,r=8,p=1$c2FsdHNhbHRzYWx0$aGFzaA";
+  const lookup = await createPasswordHasher(seededRandom(1)).prepare([
+    { password: "one", previousHash: published, checked: true },
+  ]);
+
+  expect(lookup("one", published)).toBe(published);
+});
+
 test("a published hash of another password, or one that is none, is replaced", async () => {
   const hasher = createPasswordHasher(seededRandom(1));
   const old = (await hasher.prepare([{ password: "old", previousHash: null }]))("old", null);

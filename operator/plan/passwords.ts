@@ -4,4 +4,6 @@ export interface PasswordToHash {
   readonly password: string;
   /** The hash in the published configuration, if there is one. */
   readonly previousHash: string | null;
+  /** `previousHash` is known to be of this password: it was checked when the Secret was as it is now. */
+  readonly checked: boolean;
 }

@@ -84,5 +84,5 @@ function configuration(
     replicas,
     files,
   });
-  return { config, objects: [runtimeSecret(world, config, files)], problems };
+  return { config, objects: [runtimeSecret(world, config, files, credentials)], problems };
 }

@@ -13,6 +13,7 @@ import {
   text,
   world,
 } from "../../test/support/relayWorld.ts";
+import type { SecretObject } from "../world.ts";
 import { passwordsToHash } from "./credentials.ts";
 
 test("an application finds all it needs in one Secret", () => {
@@ -148,10 +149,32 @@ test("a Secret without a password, a taken user name and a reserved Secret name 
 });
 
 test("the passwords to hash come with the hash in force", () => {
-  expect(passwordsToHash(world())).toEqual([{ credential: "app", password: "s3/cret", previousHash: null }]);
+  const app = { credential: "app", password: "s3/cret", checked: false };
+  expect(passwordsToHash(world())).toEqual([{ ...app, previousHash: null }]);
   expect(passwordsToHash(world({ publishedConfig: configOf(plan()) }))).toEqual([
-    { credential: "app", password: "s3/cret", previousHash: hashOf("s3/cret") },
+    { ...app, previousHash: hashOf("s3/cret") },
   ]);
+});
+
+test("a hash in force was checked while the credentials' Secrets are as they were when it was published", () => {
+  const first = plan();
+  const runtime = first.objects.find(({ metadata }) => metadata.name === "mail-runtime") as SecretObject;
+  const publishedConfig = configOf(first);
+  const checkedWith = (app: Partial<SecretObject["metadata"]>) => {
+    const credential = secrets["mail-app"];
+    const now = new Map<string, SecretObject>(
+      Object.entries({
+        ...secrets,
+        "mail-runtime": runtime,
+        "mail-app": { ...credential, metadata: { ...credential.metadata, ...app } },
+      }),
+    );
+    return passwordsToHash(world({ publishedConfig, secrets: now })).map(({ checked }) => checked);
+  };
+
+  expect(checkedWith({})).toEqual([true]);
+  expect(checkedWith({ resourceVersion: "9" })).toEqual([false]);
+  expect(checkedWith({ uid: "another" })).toEqual([false]);
 });
 
 const ownCertificate = aRelay({ spec: { certificate: { secretRef: { name: "mail-tls" } } } });

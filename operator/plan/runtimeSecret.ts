@@ -8,6 +8,7 @@ import { configFiles } from "../../relay/contract/endpoints.ts";
 import type { ApplyObject } from "../adapters/kubeClient.ts";
 import type { RelayWorld } from "../world.ts";
 import type { Certificate } from "./certificate.ts";
+import { CHECKED_ANNOTATION, credentialVersions, type ReadCredential } from "./credentials.ts";
 import { relayNames } from "./names.ts";
 import { base64, relaySecret } from "./secrets.ts";
 
@@ -21,15 +22,22 @@ export function certificateFiles(certificate: Certificate): Record<string, strin
 }
 
 export function runtimeSecret(
-  { relay }: RelayWorld,
+  world: RelayWorld,
   config: RelayConfig,
   files: Readonly<Record<string, string>>,
+  credentials: readonly ReadCredential[],
 ): ApplyObject {
+  const { relay } = world;
   return relaySecret(
     relay,
     relayNames(relay.metadata.name).runtimeSecret,
     "config",
     { ...files, [configFiles.config]: base64(JSON.stringify(config)) },
-    { annotations: { [REVISION_ANNOTATION]: config.revision } },
+    {
+      annotations: {
+        [REVISION_ANNOTATION]: config.revision,
+        [CHECKED_ANNOTATION]: credentialVersions(credentials, world),
+      },
+    },
   );
 }
