@@ -80,6 +80,8 @@ export interface ObjectList {
   readonly items: KubeObject[];
   readonly resourceVersion: string;
   readonly continueToken?: string;
+  /** Size of the answer, where it came over a wire. */
+  readonly bytes?: number;
 }
 
 export type WatchEvent =

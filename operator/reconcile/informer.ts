@@ -6,7 +6,7 @@ import type { KubeClient, KubeObject, ObjectKey, ResourceType } from "../adapter
 import type { Clock } from "../../relay/kit/clock.ts";
 import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
-import { Cache, type CacheChange, type Cached, type Index } from "./cache.ts";
+import { Cache, type CacheChange, type Cached, type Index, keyText, parseKey } from "./cache.ts";
 import { reflect, type ReflectorSink } from "./reflector.ts";
 import { reached } from "./resourceVersion.ts";
 
@@ -116,31 +116,52 @@ export class Informer<T> implements AnyInformer {
   }
 
   #sink(scope: string): ReflectorSink {
+    /** What a list under way has not told of yet, and what the watch beside it knows better. */
+    let listing: { readonly unlisted: Set<string>; readonly touched: Set<string> } | null = null;
+    const isFirst = () => !this.#seen.has(scope);
     return {
-      replace: (objects, resourceVersion) => {
-        const first = !this.#seen.has(scope);
-        const listed = new Set(
-          objects.map((object) => `${object.metadata.namespace ?? ""}/${object.metadata.name}`),
-        );
-        for (const key of this.cache.keys(scope === "" ? undefined : scope)) {
-          if (!listed.has(`${key.namespace}/${key.name}`)) this.#tell(this.cache.remove(key), first);
+      begin: () => {
+        const keys = this.cache.keys(scope === "" ? undefined : scope).map(keyText);
+        listing = { unlisted: new Set(keys), touched: new Set() };
+      },
+      listed: (objects) => {
+        const first = isFirst();
+        for (const object of objects) {
+          const key = keyText(object.metadata);
+          listing?.unlisted.delete(key);
+          // The list shows a moment that the watch has left behind.
+          if (listing?.touched.has(key) !== true) this.#tell(this.cache.put(trimmed(object)), first);
         }
-        for (const object of objects) this.#tell(this.cache.put(trimmed(object)), first);
+        this.#wake();
+      },
+      end: (resourceVersion) => {
+        const first = isFirst();
+        for (const key of listing?.unlisted ?? []) {
+          if (listing?.touched.has(key) !== true) this.#tell(this.cache.remove(parseKey(key)), first);
+        }
+        listing = null;
         this.#progress(scope, resourceVersion);
         if (this.#scopes().every((each) => this.#seen.has(each))) this.#resolveSynced();
       },
-      put: (object) => this.#tell(this.cache.put(trimmed(object)), false),
-      remove: (object) =>
-        this.#tell(
-          this.cache.remove({ namespace: object.metadata.namespace ?? "", name: object.metadata.name }),
-          false,
-        ),
+      put: (object) => {
+        listing?.touched.add(keyText(object.metadata));
+        this.#tell(this.cache.put(trimmed(object)), false);
+        if (listing !== null) this.#wake();
+      },
+      remove: ({ metadata }) => {
+        listing?.touched.add(keyText(metadata));
+        this.#tell(this.cache.remove({ namespace: metadata.namespace ?? "", name: metadata.name }), false);
+      },
       progress: (resourceVersion) => this.#progress(scope, resourceVersion),
     };
   }
 
   #progress(scope: string, resourceVersion: string): void {
     this.#seen.set(scope, resourceVersion);
+    this.#wake();
+  }
+
+  #wake(): void {
     for (const listener of this.#progressListeners) listener();
   }
 

@@ -1,9 +1,12 @@
 /**
- * Follows one kind in one namespace (or in all): a paged list, then a watch from its version, for ever.
+ * Follows one kind in one namespace (or in all): a paged list, and a watch from its version, for ever.
  *
+ * - The watch opens with the first page, not after the last: all pages show the moment of the first one, and
+ *   while ten thousand objects are listed, what someone edits is heard at once.
  * - A watch that ends is opened again from the last version heard.
- * - Any failure is followed by a jittered, growing pause; a watch that ends at once without a word counts
- *   as one, and so does a 410, so that no answer of the server makes this a hot loop.
+ * - The first failure after a watch that was well is followed by a short pause, so that those cut off together
+ *   do not come together; any further one by a jittered, growing one. A watch that ends at once without a word
+ *   counts as a failure, and so does a 410, so that no answer of the server makes this a hot loop.
  * - Expired, or failing again and again, means to list anew; so does silence longer than a bookmark takes,
  *   because a dead connection tells nothing.
  */
@@ -11,6 +14,7 @@ import {
   type KubeClient,
   KubeError,
   type KubeObject,
+  type ObjectList,
   type ResourceType,
   type WatchEvent,
 } from "../adapters/kubeClient.ts";
@@ -20,8 +24,12 @@ import type { Random } from "../../relay/kit/random.ts";
 
 /** Where what is seen goes. */
 export interface ReflectorSink {
-  /** All there is now, at this version. */
-  replace(objects: readonly KubeObject[], resourceVersion: string): void;
+  /** A list begins: what is known is doubted until `listed` tells of it. A list that failed begins anew. */
+  begin(): void;
+  /** A part of the list. What `put` and `remove` tell meanwhile is newer. */
+  listed(objects: readonly KubeObject[]): void;
+  /** That was all there is at this version. */
+  end(resourceVersion: string): void;
   put(object: KubeObject): void;
   remove(object: KubeObject): void;
   /** Everything up to this version has been told. */
@@ -39,13 +47,21 @@ export interface ReflectorOptions {
   readonly sink: ReflectorSink;
 }
 
-/** Paging bounds how long one answer blocks the event loop. */
-const PAGE_SIZE = 500;
+/**
+ * A page is parsed, read and indexed in one go, and meanwhile nothing else happens: half a megabyte takes some
+ * ten milliseconds. How many objects that is shows with the first page; runtime Secrets are fifty times as
+ * large as pods.
+ */
+const PAGE_BYTES = 512 * 1024;
+const FIRST_PAGE_SIZE = 50;
+const PAGE_SIZE = { least: 10, most: 500 } as const;
 const LIST_PAGE_SECONDS = 60;
 /** Bookmarks come about once a minute. */
 const SILENCE_SECONDS = 150;
 /** A watch that lives this long has recovered whatever was wrong before. */
 const HEALTHY_AFTER_MS = 10_000;
+/** After something that happens to all watches at once, such as a server that is rolled. */
+const SHORT_PAUSE_MS = 100;
 const FIRST_PAUSE_MS = 800;
 const LONGEST_PAUSE_MS = 30_000;
 /** Failures in a row after which the version itself is doubted. */
@@ -55,27 +71,31 @@ const RELIST_AFTER_FAILURES = 5;
 export async function reflect(options: ReflectorOptions, signal: AbortSignal): Promise<void> {
   const { clock, log, type, namespace } = options;
   // Kept through failures: to go back to an older version would show the past once more.
-  const position: Position = { version: null };
+  let position: Position = { version: null };
   let failures = 0;
   while (!signal.aborted) {
+    let expired = false;
+    const opened = clock.now();
+    const wasWell = () => clock.now() - opened >= HEALTHY_AFTER_MS;
     try {
-      position.version ??= await listAll(options, signal);
-      const opened = clock.now();
-      const watched = await watchFrom(options, position, signal);
+      const watched =
+        position.version === null
+          ? await listAndWatch(options, position, signal)
+          : await watchFrom(options, position, signal);
       if (watched.silent) {
         log.warn("watch fell silent, listing anew", { kind: type.kind, seconds: SILENCE_SECONDS });
-        position.version = null;
+        position = { version: null };
       }
-      if (clock.now() - opened >= HEALTHY_AFTER_MS) {
+      if (wasWell()) {
         failures = 0;
         continue;
       }
       failures = watched.events > 0 ? 1 : failures + 1;
     } catch (error) {
       if (signal.aborted) return;
-      failures += 1;
-      const expired = error instanceof KubeError && error.reason === "Expired";
-      if (expired || failures % RELIST_AFTER_FAILURES === 0) position.version = null;
+      failures = position.version !== null && wasWell() ? 0 : failures + 1;
+      expired = error instanceof KubeError && error.reason === "Expired";
+      if (expired || (failures > 0 && failures % RELIST_AFTER_FAILURES === 0)) position = { version: null };
       log[expired ? "info" : "warn"]("cannot follow a kind, will try again", {
         kind: type.kind,
         namespace,
@@ -83,7 +103,9 @@ export async function reflect(options: ReflectorOptions, signal: AbortSignal): P
         error,
       });
     }
-    if (!signal.aborted) await sleep(clock, pauseMs(failures, options.random), signal);
+    // History ends for everyone now and then; that it ends again at once is what must not become a loop.
+    const counted = expired && failures === 1 ? 0 : failures;
+    if (!signal.aborted) await sleep(clock, pauseMs(counted, options.random), signal);
   }
 }
 
@@ -93,31 +115,92 @@ interface Position {
 }
 
 function pauseMs(failures: number, random: Random): number {
-  const full = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(20, Math.max(0, failures - 1)));
+  const full =
+    failures === 0
+      ? SHORT_PAUSE_MS
+      : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(20, Math.max(0, failures - 1)));
   return Math.round(full * (0.5 + random.draw()));
 }
 
-async function listAll(options: ReflectorOptions, signal: AbortSignal): Promise<string> {
-  const { client, type, namespace, labels, sink } = options;
-  const objects: KubeObject[] = [];
-  let continueToken: string | undefined;
-  let resourceVersion: string;
-  do {
-    const page = await inTime(
-      options,
-      signal,
-      client.list(type, {
-        limit: PAGE_SIZE,
-        ...(namespace === undefined ? {} : { namespace }),
-        ...(labels === undefined ? {} : { labels }),
-        ...(continueToken === undefined ? {} : { continueToken }),
-      }),
-    );
-    for (const object of page.items) objects.push(object);
-    ({ continueToken, resourceVersion } = { continueToken: undefined, ...page });
-  } while (continueToken !== undefined);
-  sink.replace(objects, resourceVersion);
-  return resourceVersion;
+/** Lists page by page, watching from the moment the pages show; then goes on watching. */
+async function listAndWatch(
+  options: ReflectorOptions,
+  position: Position,
+  signal: AbortSignal,
+): Promise<Watched> {
+  const { sink } = options;
+  sink.begin();
+  const first = await listPage(options, signal, { limit: FIRST_PAGE_SIZE });
+  sink.listed(first.items);
+  const heard: Position = { version: first.resourceVersion };
+  if (first.continueToken === undefined) {
+    position.version = first.resourceVersion;
+    sink.end(first.resourceVersion);
+    return await watchFrom(options, position, signal);
+  }
+  let listed = false;
+  const stop = new AbortController();
+  const beside: ReflectorOptions = {
+    ...options,
+    sink: {
+      ...sink,
+      // Not all up to it is known before the last page.
+      progress: (version) => {
+        if (!listed) return;
+        position.version = version;
+        sink.progress(version);
+      },
+    },
+  };
+  const watching = watchFrom(beside, heard, AbortSignal.any([signal, stop.signal]));
+  watching.catch(() => {});
+  try {
+    await listRest(options, signal, first);
+  } catch (error) {
+    stop.abort();
+    await watching.catch(() => {});
+    throw error;
+  }
+  listed = true;
+  sink.end(first.resourceVersion);
+  position.version = heard.version;
+  if (heard.version !== null && heard.version !== first.resourceVersion) sink.progress(heard.version);
+  return await watching;
+}
+
+async function listRest(options: ReflectorOptions, signal: AbortSignal, first: ObjectList): Promise<void> {
+  let { continueToken } = first;
+  let limit = nextPageSize(first, FIRST_PAGE_SIZE);
+  while (continueToken !== undefined) {
+    const page: ObjectList = await listPage(options, signal, { limit, continueToken });
+    options.sink.listed(page.items);
+    limit = nextPageSize(page, limit);
+    ({ continueToken } = { continueToken: undefined, ...page });
+  }
+}
+
+/** So many that a page has about PAGE_BYTES, at most twice as many as before. */
+function nextPageSize({ bytes, items }: ObjectList, limit: number): number {
+  if (bytes === undefined) return PAGE_SIZE.most;
+  const fitting = Math.floor((PAGE_BYTES * Math.max(1, items.length)) / Math.max(1, bytes));
+  return Math.max(PAGE_SIZE.least, Math.min(PAGE_SIZE.most, 2 * limit, fitting));
+}
+
+async function listPage(
+  options: ReflectorOptions,
+  signal: AbortSignal,
+  page: { readonly limit: number; readonly continueToken?: string },
+): Promise<ObjectList> {
+  const { client, type, namespace, labels } = options;
+  return await inTime(
+    options,
+    signal,
+    client.list(type, {
+      ...page,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(labels === undefined ? {} : { labels }),
+    }),
+  );
 }
 
 async function inTime<T>(options: ReflectorOptions, signal: AbortSignal, call: Promise<T>): Promise<T> {

@@ -89,7 +89,7 @@ class Client implements ClusterClient {
     );
     const answer = await this.#transport.call({ method: "GET", path, repeatable: true, purpose });
     if ("error" in answer) throw answer.error;
-    return asList(answer.value, type, purpose);
+    return { ...asList(answer.value, type, purpose), bytes: answer.bytes };
   }
 
   async *watch(type: ResourceType, options: WatchOptions): AsyncGenerator<WatchEvent> {

@@ -17,7 +17,7 @@ import type { KubeError } from "../kubeClient.ts";
 import type { ApiAccess } from "./access.ts";
 import { Agents } from "./agents.ts";
 import { readStatus, statusError, unreachable } from "./apiError.ts";
-import { readJson } from "./body.ts";
+import { type Body, readBody } from "./body.ts";
 
 export interface ApiRequest {
   readonly method: "GET" | "PATCH" | "DELETE";
@@ -58,9 +58,7 @@ interface Repeated {
   readonly repeated: boolean;
 }
 
-export interface Answer extends Repeated {
-  readonly value: unknown;
-}
+export interface Answer extends Repeated, Body {}
 
 /** A refusal with the server's own details. */
 export interface Refusal {
@@ -76,7 +74,7 @@ const PAUSE_GROWTH = 4;
 const LONGEST_PAUSE_MS = 30_000;
 
 type Attempt =
-  | { readonly kind: "answer"; readonly value: unknown }
+  | (Body & { readonly kind: "answer" })
   | (Refusal & {
       readonly kind: "refused";
       readonly retryAfterMs: number | null;
@@ -103,7 +101,7 @@ export class Transport {
     let repeated = false;
     for (let number = 1; ; number += 1) {
       const outcome = await this.#limit(() => this.#attempt(request, number, attempts));
-      if (outcome.kind === "answer") return { value: outcome.value, repeated };
+      if (outcome.kind === "answer") return { value: outcome.value, bytes: outcome.bytes, repeated };
       const refusal = { ...outcome, repeated };
       if (!mayRepeat(request, outcome, number < attemptsFor(outcome, attempts))) return refusal;
       const pauseMs = outcome.retryAfterMs ?? backoffMs(number, random.draw());
@@ -131,7 +129,7 @@ export class Transport {
         if (signal.aborted || this.#closing.signal.aborted) response.destroy();
         return response;
       }
-      const body = await readJson(response);
+      const { value: body } = await readBody(response);
       if (response.statusCode === 401) this.#options.access.refused();
       throw statusError(response.statusCode ?? 0, body, request.purpose);
     } catch (error) {
@@ -154,10 +152,10 @@ export class Transport {
     let attempt: Attempt;
     try {
       const response = await this.#send(request, scope.signal);
-      const body = await readJson(response);
+      const body = await readBody(response);
       code = response.statusCode ?? 0;
       attempt =
-        code >= 200 && code < 300 ? { kind: "answer", value: body } : refused(request, response, body);
+        code >= 200 && code < 300 ? { kind: "answer", ...body } : refused(request, response, body.value);
       if (code === 401) this.#options.access.refused();
     } catch (error) {
       attempt = {
