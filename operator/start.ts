@@ -14,6 +14,7 @@ import type { ReportSource } from "./adapters/relayReports.ts";
 import { createCaches } from "./reconcile/caches.ts";
 import { Controller } from "./reconcile/controller.ts";
 import { DnsAnswers } from "./reconcile/dnsAnswers.ts";
+import { DnsLooks } from "./reconcile/dnsLooks.ts";
 import { type EventRecorder, tellReadiness } from "./reconcile/events.ts";
 import { Gatherer } from "./reconcile/gather.ts";
 import { POOL_MANAGER, PoolReconciler } from "./reconcile/ipPool.ts";
@@ -26,6 +27,8 @@ import { DOMAIN_MANAGER, DomainReconciler } from "./reconcile/sendingDomain.ts";
 import { RELAY_MANAGER, RelayReconciler } from "./reconcile/smtpRelay.ts";
 import { Writer } from "./reconcile/writer.ts";
 import type { Environment } from "./world.ts";
+
+const DOMAINS_AT_A_TIME = 12;
 
 export interface OperatorOptions {
   readonly client: KubeClient;
@@ -40,7 +43,7 @@ export interface OperatorOptions {
   readonly namespaces: readonly string[] | null;
   /** Default: scrypt, on Node's thread pool. */
   readonly passwords?: PasswordHasher;
-  /** Objects of a kind reconciled at a time; default 4. */
+  /** Objects of a kind reconciled at a time; default 4, and more SendingDomains. */
   readonly concurrency?: number;
   readonly observer?: ReconcileObserver;
   /** Told when objects become ready or cease to be. */
@@ -85,26 +88,45 @@ export function startOperator(options: OperatorOptions): Operator {
     name: "smtprelay",
     writer: relayWriter,
     lockNames: (key) => relay.lockNames(key),
+    concerns: (key, written) => relay.concerns(key, written),
     reconcile: (key) => relay.reconcile(key),
   });
 
   const domainWriter = writer(DOMAIN_MANAGER);
-  const domain = new DomainReconciler({ caches, gatherer, dns, needs, ownWrites, writer: domainWriter });
+  const domain = new DomainReconciler({
+    caches,
+    gatherer,
+    dns,
+    looks: new DnsLooks(options),
+    needs,
+    ownWrites,
+    writer: domainWriter,
+  });
   const domains = new Controller({
     ...shared,
     name: "sendingdomain",
+    // They mostly wait, for DNS and for their writes, and no two of them share anything.
+    concurrency: options.concurrency ?? DOMAINS_AT_A_TIME,
     writer: domainWriter,
     lockNames: () => [],
+    concerns: (key, written) => domain.concerns(key, written),
     reconcile: (key) => domain.reconcile(key),
   });
 
   const poolWriter = writer(POOL_MANAGER);
-  const pool = new PoolReconciler({ caches, gatherer, dns, writer: poolWriter });
+  const pool = new PoolReconciler({
+    caches,
+    gatherer,
+    dns,
+    looks: new DnsLooks(options),
+    writer: poolWriter,
+  });
   const pools = new Controller({
     ...shared,
     name: "ippool",
     writer: poolWriter,
     lockNames: (key) => pool.lockNames(key),
+    concerns: (key, written) => pool.concerns(key, written),
     reconcile: (key) => pool.reconcile(key),
   });
 

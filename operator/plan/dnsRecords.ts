@@ -100,6 +100,25 @@ export function recordStatus(
   };
 }
 
+/** Whether the status speaks of just these records, and each was seen. */
+export function allVerified(
+  expected: readonly ExpectedRecord[],
+  recorded: readonly Pick<DnsRecordStatus, "name" | "type" | "expected" | "state">[],
+): boolean {
+  return (
+    expected.length === recorded.length &&
+    expected.every((record, index) => {
+      const known = recorded[index];
+      return (
+        known?.state === "Verified" &&
+        known.name === record.name &&
+        known.type === record.type &&
+        known.expected === record.value.slice(0, LONGEST_VALUE)
+      );
+    })
+  );
+}
+
 /** Of a name that serves many purposes only the values of this one: the others are none of our business. */
 function seenValues(expected: ExpectedRecord, values: readonly string[]): readonly string[] {
   if (expected.purpose === "Spf") return spfValues(values);

@@ -13,6 +13,7 @@ export { passwordsToHash } from "./credentials.ts";
 export type { PasswordToHash } from "./passwords.ts";
 export { planRelay } from "./relay.ts";
 export { expectedDomainRecords, planDomain } from "./domain.ts";
+export { allVerified } from "./dnsRecords.ts";
 export { expectedPoolRecords, planPool } from "./pool.ts";
 export type { PlanTools } from "./tools.ts";
 export { relayStatus } from "../status/relayStatus.ts";

@@ -50,6 +50,7 @@ async function stage(reconcile: (key: ObjectKey, world: Stage) => Promise<Pass> 
     writer,
     lock: new KeyedLock(),
     lockNames: () => [],
+    concerns: () => true,
     reconcile: async (key) => {
       passes.push({ key: key.name, at: clock.now() });
       return reconcile(key, world);

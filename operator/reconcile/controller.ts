@@ -10,7 +10,7 @@ import type { Random } from "../../relay/kit/random.ts";
 import { keyText, parseKey } from "./cache.ts";
 import type { KeyedLock } from "./keyedLock.ts";
 import type { ReconcileObserver } from "./observer.ts";
-import type { OwnWrites } from "./ownWrites.ts";
+import type { OwnWrites, Written } from "./ownWrites.ts";
 import type { ReconcileResult } from "./result.ts";
 import { type Priority, WorkQueue } from "./workQueue.ts";
 import { sameJson, type StatusWrite, type Writer } from "./writer.ts";
@@ -34,6 +34,8 @@ export interface ControllerOptions {
   readonly lock: KeyedLock;
   /** What a pass over this object must have for itself, from its gathering to its status. */
   readonly lockNames: (key: ObjectKey) => readonly string[];
+  /** Whether a pass over this object reads what was written there, and so waits until it has come back. */
+  readonly concerns: (key: ObjectKey, written: Written) => boolean;
   /** "gone": there is no such object, or none that can be read. */
   readonly reconcile: (key: ObjectKey) => Promise<Pass | "gone">;
   readonly observer?: ReconcileObserver;
@@ -102,11 +104,11 @@ export class Controller {
   }
 
   async #pass(key: ObjectKey): Promise<ReconcileResult | "gone"> {
-    const { lock, lockNames, ownWrites, reconcile, writer } = this.#options;
+    const { concerns, lock, lockNames, ownWrites, reconcile, writer } = this.#options;
     for (;;) {
       const names = lockNames(key);
       const result = await lock.run(names, async () => {
-        await ownWrites.caughtUp();
+        await ownWrites.caughtUp((written) => concerns(key, written));
         // While we waited, the object may have come to name something else.
         if (!sameJson(lockNames(key), names)) return null;
         const pass = await reconcile(key);

@@ -3,13 +3,16 @@
  * much. Runs under the lock of the pool, and its status is written before the lock is given back.
  */
 import type { ObjectKey } from "../adapters/kubeClient.ts";
-import { expectedPoolRecords, planPool, poolNextLook, poolStatus } from "../plan/index.ts";
+import { allVerified, expectedPoolRecords, planPool, poolNextLook, poolStatus } from "../plan/index.ts";
 import { resources } from "../resources.ts";
 import { type Caches, ref } from "./caches.ts";
 import { carryOut } from "./carryOut.ts";
 import type { Pass } from "./controller.ts";
 import type { DnsAnswers } from "./dnsAnswers.ts";
+import type { DnsLooks } from "./dnsLooks.ts";
 import type { Gatherer } from "./gather.ts";
+import type { Written } from "./ownWrites.ts";
+import { notAfter } from "./result.ts";
 import type { Writer } from "./writer.ts";
 
 export const POOL_MANAGER = "smtprelay-pool";
@@ -18,6 +21,7 @@ export interface PoolReconcilerOptions {
   readonly caches: Caches;
   readonly gatherer: Gatherer;
   readonly dns: DnsAnswers;
+  readonly looks: DnsLooks;
   /** With POOL_MANAGER. */
   readonly writer: Writer;
 }
@@ -33,13 +37,23 @@ export class PoolReconciler {
     return [ref(key.namespace, key.name)];
   }
 
+  /** Its relays are of its namespace; neither ledger nor configurations may be older than our own writes. */
+  concerns({ namespace }: ObjectKey, written: Written): boolean {
+    return written.namespace === namespace;
+  }
+
   async reconcile(key: ObjectKey): Promise<Pass | "gone"> {
-    const { caches, dns, gatherer, writer } = this.#options;
+    const { caches, dns, gatherer, looks, writer } = this.#options;
     const pool = caches.pools.cache.get(key)?.value;
-    if (pool === null || pool === undefined) return "gone";
+    if (pool === null || pool === undefined) {
+      looks.forget(key);
+      return "gone";
+    }
     // DNS first: it may be slow, and what the pods say must not grow old meanwhile.
     const isNew = pool.status?.conditions === undefined;
-    const answers = isNew ? null : await dns.ask(expectedPoolRecords(pool));
+    const records = expectedPoolRecords(pool);
+    const asks = !isNew && looks.due(key, allVerified(records, pool.status?.records ?? []));
+    const answers = asks ? await dns.ask(records) : null;
     const gathered = await gatherer.poolWorld(key);
     if (gathered === null) return "gone";
     const world = { ...gathered, dns: answers };
@@ -49,7 +63,9 @@ export class PoolReconciler {
     if (object === undefined) return "gone";
     const next = poolStatus(world, plan);
     return {
-      result: answers === null ? { kind: "again", afterSeconds: 0 } : poolNextLook(world, plan, next),
+      result: isNew
+        ? { kind: "again", afterSeconds: 0 }
+        : notAfter(poolNextLook(world, plan, next), looks.secondsUntilDue(key)),
       status: { type: resources.ipPools, object, next },
       ...(failure === undefined ? {} : { failure }),
     };

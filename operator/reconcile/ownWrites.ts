@@ -5,14 +5,28 @@
 import type { KubeObject, ObjectKey, ResourceType } from "../adapters/kubeClient.ts";
 import { type Clock, sleep } from "../../relay/kit/clock.ts";
 import type { AnyInformer } from "./informer.ts";
+import { reached } from "./resourceVersion.ts";
 
 /** A watch is seconds behind at worst; who waits longer than this has lost it and should try later. */
 const PATIENCE_SECONDS = 10;
 
+/** What was written, for who asks whether it concerns them. */
+export interface Written {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+interface Pending {
+  readonly written: Written;
+  readonly informer: AnyInformer;
+  readonly seen: () => boolean;
+}
+
 export class OwnWrites {
   readonly #clock: Clock;
   readonly #informers = new Map<string, AnyInformer>();
-  readonly #pending = new Map<string, { readonly informer: AnyInformer; readonly seen: () => boolean }>();
+  readonly #pending = new Map<string, Pending>();
 
   constructor(options: { readonly clock: Clock; readonly informers: readonly AnyInformer[] }) {
     this.#clock = options.clock;
@@ -24,7 +38,12 @@ export class OwnWrites {
     const informer = this.#informers.get(kindOf(object));
     const { namespace = "", name, resourceVersion = "" } = object.metadata;
     if (informer === undefined) return;
-    this.#note(informer, { namespace, name }, () => informer.hasSeen(namespace, resourceVersion));
+    const key = { namespace, name };
+    // The object may be there before all that came before it is: while everything is listed anew.
+    const isThere = () =>
+      reached(informer.peek(key)?.metadata.resourceVersion ?? "", resourceVersion) ||
+      informer.hasSeen(namespace, resourceVersion);
+    this.#note(informer, key, isThere);
   }
 
   /** Notes that the object with this uid was deleted. */
@@ -39,9 +58,17 @@ export class OwnWrites {
     });
   }
 
-  /** Resolves when all writes noted so far have come back. Rejects when they do not in time. */
-  async caughtUp(): Promise<void> {
-    const waiting = [...this.#pending.values()];
+  /**
+   * Resolves when all writes noted so far that `concern` the caller have come back: what another pass wrote to
+   * objects this one does not read must not hold it up. Rejects when they do not in time.
+   */
+  async caughtUp(concern: (written: Written) => boolean = () => true): Promise<void> {
+    const waiting: Pending[] = [];
+    for (const [key, pending] of this.#pending) {
+      if (pending.seen()) this.#pending.delete(key);
+      else if (concern(pending.written)) waiting.push(pending);
+    }
+    if (waiting.length === 0) return;
     const done = new AbortController();
     const late = sleep(this.#clock, PATIENCE_SECONDS * 1000, done.signal);
     try {
@@ -57,12 +84,17 @@ export class OwnWrites {
     } finally {
       done.abort();
     }
-    for (const [key, { seen }] of this.#pending) if (seen()) this.#pending.delete(key);
   }
 
   #note(informer: AnyInformer, key: ObjectKey, seen: () => boolean): void {
     if (seen()) return;
-    this.#pending.set(`${kindOf(informer.type)}\n${key.namespace}\n${key.name}`, { informer, seen });
+    const { namespace, name } = key;
+    const { kind } = informer.type;
+    this.#pending.set(`${kindOf(informer.type)}\n${namespace}\n${name}`, {
+      written: { kind, namespace, name },
+      informer,
+      seen,
+    });
   }
 }
 

@@ -8,3 +8,9 @@ export type ReconcileResult =
   | { readonly kind: "waiting"; readonly reason: string; readonly afterSeconds: number }
   /** A person must act; only a change of the object brings us back. */
   | { readonly kind: "stalled"; readonly reason: string };
+
+/** The same, but no later than this. */
+export function notAfter(result: ReconcileResult, seconds: number): ReconcileResult {
+  if (result.kind === "settled" || result.kind === "stalled") return result;
+  return { ...result, afterSeconds: Math.min(result.afterSeconds, seconds) };
+}

@@ -12,7 +12,7 @@ import { carryOut, MOST_ROUNDS } from "./carryOut.ts";
 import type { Pass } from "./controller.ts";
 import type { Gatherer } from "./gather.ts";
 import type { Needs } from "./needs.ts";
-import type { OwnWrites } from "./ownWrites.ts";
+import type { OwnWrites, Written } from "./ownWrites.ts";
 import { poolsNamed } from "./typed.ts";
 import type { Writer } from "./writer.ts";
 import type { Caches } from "./caches.ts";
@@ -44,6 +44,11 @@ export class RelayReconciler {
       : poolsNamed(relay).map((name) => ref(key.namespace, name));
   }
 
+  /** Its pools, domains and Secrets are of its namespace; the ledger must never be older than our own writes. */
+  concerns({ namespace }: ObjectKey, written: Written): boolean {
+    return written.namespace === namespace;
+  }
+
   async reconcile(key: ObjectKey): Promise<Pass | "gone"> {
     const planned = await this.#plan(key);
     if (planned === null) return "gone";
@@ -69,7 +74,7 @@ export class RelayReconciler {
       const plan = planRelay(world, { hashPassword });
       if (plan.needs.length === 0) return { world, plan };
       await needs.satisfy(plan, key.namespace, writer);
-      await ownWrites.caughtUp();
+      await ownWrites.caughtUp((written) => this.concerns(key, written));
     }
     throw new Error(`Cannot plan SmtpRelay ${key.name}: what it needs was made ${MOST_ROUNDS} times over`);
   }

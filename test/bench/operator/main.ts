@@ -36,6 +36,7 @@ namespace of its own; nothing is left behind. The full size takes about fifteen 
   --edits N           edits in each run (default 200; 0: none)
   --steady-seconds N  how long writes are counted after each cold start (default 120)
   --node-flag FLAG    for the operator's node, as --cpu-prof (repeatable)
+  --entry FILE        measure another checkout's operator/main.ts; this one's settles
   --directory DIR     where the operator runs, and leaves its profiles
   --stay              keep the stage and measure again at each line of standard input
   --json              one JSON document on standard output; progress goes to standard error
@@ -53,6 +54,7 @@ const { values } = parseArgs({
     edits: { type: "string", default: "200" },
     "steady-seconds": { type: "string", default: "120" },
     "node-flag": { type: "string", multiple: true, default: [] },
+    entry: { type: "string" },
     directory: { type: "string" },
     stay: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
@@ -111,9 +113,13 @@ if (!isInside()) {
 const folder = mkdtempSync(join(tmpdir(), "bench-operator-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 await furnish(folder);
-const launch = { nodeFlags: values["node-flag"], directory: values.directory ?? folder };
+const launch = {
+  nodeFlags: values["node-flag"],
+  entry: values.entry ?? null,
+  directory: values.directory ?? folder,
+};
 await using stage = await setStage(sizes, say);
-await settle(stage, sizes, { ...launch, nodeFlags: [] }, say);
+await settle(stage, sizes, { ...launch, nodeFlags: [], entry: null }, say);
 
 interface Run {
   readonly cold: ColdStart;
@@ -138,7 +144,7 @@ async function measure(): Promise<void> {
           `block ${edited.longestBlockMilliseconds} ms, RSS peak ${edited.peakMegabytes}`,
       );
       // What was edited comes to rest before the next cold start.
-      await settle(stage, sizes, { ...launch, nodeFlags: [] }, () => {});
+      await settle(stage, sizes, { ...launch, nodeFlags: [], entry: null }, () => {});
     }
     measured.push({ cold, edits: edited });
   }

@@ -21,6 +21,7 @@ const EDIT_WITHIN_MS = 60_000;
 
 export interface Launch {
   readonly nodeFlags: readonly string[];
+  readonly entry: string | null;
   readonly directory: string;
 }
 
@@ -39,7 +40,7 @@ function workedOff(sizes: Sizes): (look: Scrape) => boolean {
 export async function settle(stage: Stage, sizes: Sizes, launch: Launch, say: Say): Promise<void> {
   await using operator = await startOperator({ ...launch, apiPort: stage.apiPort });
   const started = performance.now();
-  await operator.until("settled", SETTLE_SECONDS, workedOff(sizes));
+  const done = workedOff(sizes);
   let total = 0;
   let turn = 0;
   let quietSince = performance.now();
@@ -50,9 +51,10 @@ export async function settle(stage: Stage, sizes: Sizes, launch: Launch, say: Sa
     total += writes.length;
     const now = performance.now();
     if (writes.length > 0) quietSince = now;
-    const open = now - quietSince > QUIET_SECONDS * 1000 ? await stage.notReady() : null;
+    const look = await operator.until("answering", 60, () => true);
+    const quiet = done(look) && now - quietSince > QUIET_SECONDS * 1000;
+    const open = quiet ? await stage.notReady() : null;
     if (open?.size === 0) break;
-    const look = await operator.until("answering", 30, () => true);
     if (open !== null || turn % 5 === 1)
       say(
         `settling: ${((now - started) / 1000).toFixed(0)} s, ${total} writes, waiting ${workQueueText(look)}` +

@@ -30,6 +30,8 @@ export interface OperatorProcess extends AsyncDisposable {
 export async function startOperator(options: {
   readonly apiPort: number;
   readonly nodeFlags: readonly string[];
+  /** Another checkout's operator/main.ts, to compare; default: this one's. */
+  readonly entry: string | null;
   /** For profiles. */
   readonly directory: string;
 }): Promise<OperatorProcess> {
@@ -39,7 +41,7 @@ export async function startOperator(options: {
     process.execPath,
     [
       ...options.nodeFlags,
-      join(root, "operator/main.ts"),
+      options.entry ?? join(root, "operator/main.ts"),
       "run",
       "--relay-image=registry.example.com/smtp-relay:bench",
       "--leader-elect",
