@@ -12,7 +12,11 @@ import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
 import { type Check, startStatusServer } from "../../relay/kit/statusServer.ts";
 import { type ApiAccess, remembered } from "../adapters/cluster/access.ts";
-import { type ClusterClient, createClusterClient } from "../adapters/cluster/clusterClient.ts";
+import {
+  type ClusterClient,
+  type ClusterClientOptions,
+  createClusterClient,
+} from "../adapters/cluster/clusterClient.ts";
 import { LeaderLease, type Leadership } from "../adapters/cluster/leaderLease.ts";
 import { createOperatorMetrics } from "../adapters/cluster/metrics.ts";
 import { createRecorder } from "../adapters/cluster/recorder.ts";
@@ -59,11 +63,12 @@ export async function startClusterMode(options: ClusterModeOptions): Promise<Clu
   const { clock, random, log } = options;
   const lifecycle = new Lifecycle({ clock, log });
   const registry = new Registry();
-  const state: { operator: Operator | null; synced: boolean; lost: string | null } = {
-    operator: null,
-    synced: false,
-    lost: null,
-  };
+  const state: {
+    operator: Operator | null;
+    synced: boolean;
+    lost: string | null;
+    leadership: Leadership | null;
+  } = { operator: null, synced: false, lost: null, leadership: null };
   const access = remembered(options.access, clock);
   const metrics = createOperatorMetrics(registry, clock, {
     depths: () => state.operator?.depths() ?? new Map(),
@@ -71,7 +76,7 @@ export async function startClusterMode(options: ClusterModeOptions): Promise<Clu
     watchAges: () => client.ages(),
     leading: () => state.operator !== null && state.lost === null,
   });
-  const connect = (calls: Partial<typeof leaseCalls> = {}): ClusterClient => {
+  const connect = (calls: Partial<ClusterClientOptions>): ClusterClient => {
     const made = createClusterClient({
       access,
       clock,
@@ -82,7 +87,7 @@ export async function startClusterMode(options: ClusterModeOptions): Promise<Clu
     lifecycle.started({ name: "connections", deadlineSeconds: 1, stop: () => made.close() });
     return made;
   };
-  const calls = connect();
+  const calls = connect({ barred: () => state.leadership?.doubt() ?? null });
   const client = new ObservedClient({
     client: calls,
     clock,
@@ -128,6 +133,7 @@ export async function startClusterMode(options: ClusterModeOptions): Promise<Clu
   const lead = async (lease: LeaderLease): Promise<void> => {
     const leadership: Leadership | null = await lease.acquire(stopping.signal);
     if (leadership === null) return;
+    state.leadership = leadership;
     lifecycle.started({ name: "lease", deadlineSeconds: 5, stop: () => leadership.release() });
     leadership.lost.addEventListener("abort", () => {
       state.lost = "leadership was lost";

@@ -263,6 +263,27 @@ describe("credentials", () => {
     await strict.close();
   });
 
+  test("while there is doubt that we lead nothing is changed, and all can be read", async () => {
+    let doubt: string | null = "leadership was not renewed";
+    const doubtful = createClusterClient({
+      access: plain(server),
+      clock,
+      random: seededRandom(1),
+      barred: () => doubt,
+    });
+    const made = doubtful.apply(secret(), "test");
+    await clock.advance(0);
+    await expect(doubtful.get(secrets, key)).resolves.toBeNull();
+
+    doubt = null;
+    await passing(made);
+    expect(await cluster.get(secrets, key)).not.toBeNull();
+    doubt = "leadership was lost";
+    expect((await refusal(passing(doubtful.delete(secrets, key)))).message).toContain("leadership was lost");
+    expect(await cluster.get(secrets, key)).not.toBeNull();
+    doubtful.close();
+  });
+
   test("connections are kept while the authority stays, and opened anew when it changes", async () => {
     const authority = testAuthority();
     const secure = await startFakeApiServer(cluster, Object.values(resources), {

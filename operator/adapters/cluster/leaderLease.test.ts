@@ -206,6 +206,30 @@ test("a holder put there by hand ends the lead", async () => {
   expect(one.leads).toBe(false);
 });
 
+test("a leader that was frozen doubts itself before any timer has told it", async () => {
+  let frozenMs = 0;
+  const lease = new LeaderLease({
+    client: cluster,
+    // A process that is frozen sees the time jump, and its timers run late.
+    clock: { now: () => clock.now() + frozenMs, after: (ms, action) => clock.after(ms, action) },
+    random: seededRandom(3),
+    log: silentLog,
+    ...key,
+    identity: "one",
+  });
+  const leadership = await lease.acquire(stop.signal);
+  await clock.advance(60_000);
+  expect(leadership?.doubt()).toBeNull();
+
+  frozenMs = 7_900;
+  expect(leadership?.doubt()).toBeNull();
+  frozenMs = 10_000;
+  expect(leadership?.doubt()).toBe("leadership was not renewed within 10 s");
+  // Nobody took it meanwhile, and it is renewed: then all is well.
+  await clock.advance(2_000);
+  expect(leadership?.doubt()).toBeNull();
+});
+
 test("a lease deleted by hand is made again by the one who leads", async () => {
   const one = candidate("one");
   await clock.advance(0);

@@ -10,8 +10,9 @@
  * Every write names the version it expects; of two candidates one hears Conflict. The Lease is made empty,
  * by a field manager of its own, so that even two who make it at once harm no holder.
  *
- * What a lease cannot do: a process frozen between two instructions does not know. Server-side apply with
- * the same desired state makes that harmless here.
+ * A process that was frozen (SIGSTOP, a paused virtual machine) goes on with whatever it was about to do before
+ * any timer of its runs. So every write asks `doubt` first, which compares instants instead of waiting for a
+ * timer. What is left to chance is the moment between that question and the kernel.
  */
 import { type Clock, sleep } from "../../../relay/kit/clock.ts";
 import type { Log } from "../../../relay/kit/log.ts";
@@ -41,6 +42,11 @@ export interface LeaderLeaseOptions {
 /** Leading, until `lost` aborts or it is released. */
 export interface Leadership {
   readonly lost: AbortSignal;
+  /**
+   * Why nothing may be written now; null: we surely lead. Differs from `lost` while a timer is late: then by the
+   * clock, whose being set forward only holds writes up until the next renewal.
+   */
+  doubt(): string | null;
   /** Stops leading and frees the Lease, so that the next one need not wait. Never rejects. */
   release(): Promise<void>;
 }
@@ -119,6 +125,9 @@ export class LeaderLease {
     const lost = new AbortController();
     const end = new AbortController();
     let cancel = () => {};
+    const deadlineMs = renewDeadlineSeconds * 1000;
+    let goodUntil = clock.now() + deadlineMs;
+    const late = `not renewed within ${renewDeadlineSeconds} s`;
     const lose = (why: string) => {
       if (end.signal.aborted) return;
       log.error("leadership lost", { why });
@@ -126,8 +135,7 @@ export class LeaderLease {
       end.abort();
       lost.abort();
     };
-    const arm = () =>
-      clock.after(renewDeadlineSeconds * 1000, () => lose(`not renewed within ${renewDeadlineSeconds} s`));
+    const arm = () => clock.after(deadlineMs, () => lose(late));
     cancel = arm();
     end.signal.addEventListener("abort", () => cancel(), { once: true });
     const renewAll = async () => {
@@ -135,6 +143,7 @@ export class LeaderLease {
         await sleep(clock, this.#options.retrySeconds * 1000, end.signal);
         if (end.signal.aborted) return;
         const next = arm();
+        const nextGoodUntil = clock.now() + deadlineMs;
         const outcome = await this.#attempt();
         if (end.signal.aborted || outcome !== "held") next();
         if (end.signal.aborted) return;
@@ -142,6 +151,7 @@ export class LeaderLease {
         if (outcome === "held") {
           cancel();
           cancel = next;
+          goodUntil = nextGoodUntil;
         }
       }
     };
@@ -152,6 +162,10 @@ export class LeaderLease {
         const renewing = renewAll();
         return {
           lost: lost.signal,
+          doubt: () => {
+            if (lost.signal.aborted) return "leadership was lost";
+            return clock.now() < goodUntil ? null : `leadership was ${late}`;
+          },
           release: async () => {
             const led = !lost.signal.aborted;
             this.#leading = false;

@@ -51,6 +51,8 @@ export interface TransportOptions {
   /** Calls at a time, streams not counted; default 16. */
   readonly concurrency?: number;
   readonly onCall?: (call: ApiCall) => void;
+  /** Why nothing may be changed now; asked right before every attempt at it. Null: go on. */
+  readonly barred?: () => string | null;
 }
 
 /** An attempt before the one answered may have been carried out although we did not hear of it. */
@@ -178,9 +180,11 @@ export class Transport {
   }
 
   async #send(request: ApiRequest, signal: AbortSignal): Promise<IncomingMessage> {
-    const { access } = this.#options;
+    const { access, barred } = this.#options;
     const credentials = await access.credentials();
     signal.throwIfAborted();
+    const bar = request.method === "GET" ? null : (barred?.() ?? null);
+    if (bar !== null) throw unreachable(request.purpose, bar);
     const body = request.body === undefined ? undefined : JSON.stringify(request.body.value);
     const open = access.server.protocol === "http:" ? httpRequest : httpsRequest;
     const { pathname } = access.server;
