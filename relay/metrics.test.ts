@@ -21,6 +21,7 @@ const report: RelayReport = {
     recipients: 9,
     oldestSeconds: 38,
     providers: [{ provider: "google", recipients: 9, oldestSeconds: 38 }],
+    classes: [{ queueClass: "bulk", recipients: 9, oldestSeconds: 38 }],
   },
   restraints: [
     {
@@ -61,6 +62,8 @@ test("levels are those of the relay's own report, of today, at the scrape", asyn
       "smtp_relay_queue_messages 7",
       'smtp_relay_queue_recipients{provider="google"} 9',
       'smtp_relay_queue_oldest_seconds{provider="google"} 38',
+      'smtp_relay_queue_class_recipients{queue_class="bulk"} 9',
+      'smtp_relay_queue_class_oldest_seconds{queue_class="bulk"} 38',
       'smtp_relay_restraints{kind="Backoff"} 1',
       'smtp_relay_allowance_used{source="a",provider="google"} 12',
       'smtp_relay_allowance_used{source="a",provider="total"} 15',

@@ -55,8 +55,14 @@ const classes: Readonly<Record<ReplyClass, true>> = {
   Undetermined: true,
 };
 const overloadLevels: Readonly<Record<OverloadLevel, number>> = { Calm: 0, Slow: 1, Shut: 2 };
+const queueClass: LabelValues = {
+  of: "queue classes of the configuration, `default` and `other`",
+  // spec.queue.classes has at most sixteen.
+  atMost: 18,
+};
 const NONE = "none";
 /** From a session on the same machine to the ten minutes of a final dot. */
+const delaySeconds = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400];
 const transactionSeconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600];
 
 export function createRelayMetrics(registry: Registry): RelayMetrics {
@@ -133,6 +139,13 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
     labels: { source, provider },
     buckets: transactionSeconds,
   });
+  const delays = book.histogram({
+    name: "smtp_relay_delivery_delay_seconds",
+    help: "Time from accepting a message to its delivery, one count a delivered recipient.",
+    doc: "Retries and local limits included. A class of high priority that grows slow here while the low ones are fast is worth a look at its destinations.",
+    labels: { queue_class: queueClass },
+    buckets: delaySeconds,
+  });
   const configurations = book.counter({
     name: "smtp_relay_configurations_total",
     help: "Configurations seen, by whether they were put in force.",
@@ -169,6 +182,18 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
     doc: "The better alarm than the number: a long queue that moves is no trouble.",
     labels: { provider },
   });
+  const classRecipients = book.gauge({
+    name: "smtp_relay_queue_class_recipients",
+    help: "Recipients that wait, by queue class; absent where `spec.queue.classes` is empty.",
+    doc: "`other`: mail in a class that the configuration no longer has; it is sent as `default`.",
+    labels: { queue_class: queueClass },
+  });
+  const classOldest = book.gauge({
+    name: "smtp_relay_queue_class_oldest_seconds",
+    help: "Age of the oldest recipient that waits, by queue class; absent where `spec.queue.classes` is empty.",
+    doc: "Alert on it for the classes that must be fast.",
+    labels: { queue_class: queueClass },
+  });
   const restraints = book.gauge({
     name: "smtp_relay_restraints",
     help: "Limits that hold mail back now, by kind.",
@@ -199,6 +224,11 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
     queueMessages.set({}, report.queue.messages);
     for (const level of [queueRecipients, queueOldest, restraints, allowanceUsed, allowanceLimit])
       level.clear();
+    for (const level of [classRecipients, classOldest]) level.clear();
+    for (const { queueClass: name, recipients, oldestSeconds } of report.queue.classes ?? []) {
+      classRecipients.set({ queue_class: name }, recipients);
+      classOldest.set({ queue_class: name }, oldestSeconds);
+    }
     for (const { provider: name, recipients, oldestSeconds } of report.queue.providers) {
       queueRecipients.set({ provider: name }, recipients);
       queueOldest.set({ provider: name }, oldestSeconds ?? 0);
@@ -219,6 +249,7 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
     engine: {
       outcome: (labels) =>
         outcomes.add({ ...labels, source: labels.source || NONE, class: labels.class || NONE }),
+      delivered: (labels, seconds) => delays.observe({ queue_class: labels.queueClass }, seconds),
       transaction: (labels, seconds) => transactions.observe(labels, seconds),
     },
     receive: {

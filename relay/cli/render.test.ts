@@ -36,6 +36,24 @@ test("the queue is one line a destination", () => {
   ]);
 });
 
+test("where there are classes, a destination has a line for each, and who has none does not read of them", () => {
+  const bulk = googleSite({ queueClass: "bulk", recipients: 9 });
+
+  expect(renderQueue([queueOf("mail-0", [googleSite(), bulk])], page, false).slice(0, 3)).toEqual([
+    expect.stringMatching(/^SITE +PROVIDER +CLASS +QUEUED/),
+    expect.stringMatching(/^gmail-smtp-in\.l\.google\.com +google +default +1090/),
+    expect.stringMatching(/^gmail-smtp-in\.l\.google\.com +google +bulk +9 /),
+  ]);
+  const [accepted] = renderExplanation(
+    { ...explanationOf("mail-0"), queueClass: "bulk", priority: "Low" },
+    page,
+  );
+  expect(accepted).toBe(
+    "accepted 14:01:07 by mail-0 from app (example.com), class bulk (priority Low), 18 KiB, 2 recipients",
+  );
+  expect(renderMessage({ ...messageOf("mail-0"), queueClass: "bulk" }, page)[3]).toBe("class      bulk");
+});
+
 test("pods are put together: sums, the oldest, the next, and the rule of the one with most", () => {
   const other = googleSite({
     recipients: 3000,

@@ -17,6 +17,8 @@ export interface Page extends Calendar {
 
 type Site = QueueListing["sites"][number];
 const NOTHING = "–";
+/** The class of mail that nothing names one for (policy/queueClass.ts). */
+const DEFAULT_CLASS = "default";
 
 export function renderQueue(listings: readonly QueueListing[], page: Page, withIds: boolean): string[] {
   const sites = mergedSites(listings);
@@ -25,9 +27,12 @@ export function renderQueue(listings: readonly QueueListing[], page: Page, withI
     5,
   );
   if (sites.length === 0) return [`The queue is empty at ${pods}.`];
+  // Who has no classes need not read of them.
+  const classed = sites.some(({ site }) => site.queueClass !== DEFAULT_CLASS);
   const rows = sites.map(({ site, rules }) => [
     site.site,
     site.provider === "" ? NOTHING : site.provider,
+    ...(classed ? [site.queueClass] : []),
     String(site.recipients),
     spanOf(site.oldestSeconds),
     nextTry(site, page),
@@ -40,6 +45,7 @@ export function renderQueue(listings: readonly QueueListing[], page: Page, withI
     columns: [
       { header: "SITE", shrinkTo: 16 },
       { header: "PROVIDER", shrinkTo: 8 },
+      ...(classed ? [{ header: "CLASS", shrinkTo: 8 }] : []),
       { header: "QUEUED", align: "right" },
       { header: "OLDEST", align: "right" },
       { header: "NEXT TRY" },
@@ -59,11 +65,11 @@ export function renderQueue(listings: readonly QueueListing[], page: Page, withI
   ];
 }
 
-/** One row a site over all pods; the rule shown is that of the pod where most wait. */
+/** One row a site and class over all pods; the rule shown is that of the pod where most wait. */
 function mergedSites(listings: readonly QueueListing[]): { site: Site; rules: number }[] {
   const merged = new Map<string, { site: Site; most: number; rules: Set<string> }>();
   for (const site of listings.flatMap((listing) => listing.sites)) {
-    const key = `${site.provider}\n${site.site}`;
+    const key = `${site.provider}\n${site.site}\n${site.queueClass}`;
     const known = merged.get(key);
     if (known === undefined) {
       merged.set(key, { site, most: site.recipients, rules: new Set([site.rule.text]) });
@@ -102,6 +108,7 @@ export function renderMessage(message: MessageListing, page: Page): string[] {
     `id         ${message.id} at ${message.pod}`,
     `from       ${oneLine(from)}`,
     `accepted   ${preciseTimeOf(message.receivedAt, page)}${by(message)}, ${sizeOf(message.sizeBytes)}`,
+    ...(message.queueClass === DEFAULT_CLASS ? [] : [`class      ${oneLine(message.queueClass)}`]),
     `expires    ${timeOf(message.expiresAt, page)}`,
   ];
   const recipients = renderTable({
@@ -135,6 +142,9 @@ export function renderMessage(message: MessageListing, page: Page): string[] {
 export function renderExplanation(explanation: Explanation, page: Page): string[] {
   const lines = [
     `accepted ${preciseTimeOf(explanation.receivedAt, page)} by ${explanation.pod}${by(explanation)}, ` +
+      (explanation.queueClass === DEFAULT_CLASS
+        ? ""
+        : `class ${oneLine(explanation.queueClass)} (priority ${explanation.priority}), `) +
       `${sizeOf(explanation.sizeBytes)}, ${countOf(explanation.recipientCount, "recipient")}`,
   ];
   const groups = grouped(explanation.waiting);

@@ -48,6 +48,8 @@ export const queueListing = z.strictObject({
       /** MX set rolled up, or the recipient domain before it is resolved. */
       site: z.string(),
       provider: z.string(),
+      /** Queue class; mail of one site in several classes is listed apart. */
+      queueClass: z.string(),
       recipients: z.int(),
       oldestSeconds: z.int(),
       /** Earliest next try; null while in flight. */
@@ -78,6 +80,7 @@ export const messageListing = z.strictObject({
   from: z.string(),
   credential: z.string().nullable(),
   sendingDomain: z.string().nullable(),
+  queueClass: z.string(),
   sizeBytes: z.int(),
   /** Header lines as queued, without the signature, bounded to 8 KiB. */
   header: z.string(),
@@ -100,6 +103,9 @@ export const explanation = z.strictObject({
   expiresAt: instant,
   credential: z.string().nullable(),
   sendingDomain: z.string().nullable(),
+  queueClass: z.string(),
+  /** Of the class now. */
+  priority: z.enum(["High", "Normal", "Low"]),
   sizeBytes: z.int(),
   recipientCount: z.int(),
   /** One entry for each recipient that still waits. */

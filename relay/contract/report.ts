@@ -66,6 +66,11 @@ export const relayReport = z.strictObject({
     providers: z
       .array(z.strictObject({ provider: z.string(), recipients: count, oldestSeconds: count.nullable() }))
       .max(64),
+    /** Where the configuration has classes; one that it no longer has counts as `other`. */
+    classes: z
+      .array(z.strictObject({ queueClass: z.string(), recipients: count, oldestSeconds: count }))
+      .max(32)
+      .optional(),
   }),
   restraints: z.array(restraint).max(256),
   /** "domain/selector" of the keys that sign. */

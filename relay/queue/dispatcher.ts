@@ -13,6 +13,7 @@ import type { Reservation } from "./meter.ts";
 import type { Parcel } from "./parcel.ts";
 import type { QueueState } from "./queueState.ts";
 import { Roster } from "./roster.ts";
+import type { Rank } from "./shares.ts";
 import { type Block, type SiteQueue, tenantOf } from "./siteQueue.ts";
 
 /** A transaction that may start: admitted, reserved, counted. */
@@ -27,8 +28,8 @@ export interface Start {
 const RESOLUTION_AGE_MS = 5 * 60_000;
 /** A site that waits for a connection looks again after this, in case the news of one was lost. */
 const CONNECTION_WAIT_MS = 60_000;
-/** Tenants of a site that are looked at when it is put back on the roster, so that this costs the same always. */
-const MOST_TENANTS_ASKED = 4;
+/** Tenants that a narrow site is listed under at a time, so that waking it costs the same always. */
+const MOST_TENANTS_LISTED = 4;
 
 export class Dispatcher {
   readonly #state: QueueState;
@@ -82,21 +83,25 @@ export class Dispatcher {
     const { compiled, meter, paths } = this.#state;
     if (compiled === null) return null;
     for (;;) {
-      const site = this.#runnable.next();
-      if (site === undefined) return null;
+      const next = this.#runnable.next();
+      if (next === undefined) return null;
+      const site = next.item;
+      // Blocked on another's turn: when it is woken it comes back.
+      if (site.block !== null) continue;
       const { woken } = site;
       site.woken = null;
-      const parcel = site.peek();
-      if (parcel === undefined) {
+      const turn = site.turnFor(next.rank, next.tenant);
+      if (turn === undefined) {
         this.#discard(site);
         this.#passOn(woken);
         continue;
       }
+      const parcel = turn.item;
       if (parcel.place.kind === "ready" && now - parcel.place.since > RESOLUTION_AGE_MS) {
         site.delete(parcel);
         this.#resolveAgain(parcel, now);
         site.woken = woken;
-        this.#list(site);
+        this.#list(site, next);
         continue;
       }
       const verdict = admitSite({ compiled, meter, paths }, site, parcel.preferredSource, now, this.#draw());
@@ -111,13 +116,13 @@ export class Dispatcher {
       }
       const { source } = verdict;
       const room = meter.headroom(source, site.provider.name, mostRecipients, now);
-      const parcels = room.kind === "granted" ? site.take(room.count) : [];
+      const parcels = room.kind === "granted" ? site.take(turn, room.count) : [];
       const count = parcels.reduce((sum, taken) => sum + taken.indices.length, 0);
       const reservation = meter.reserve(source, site.provider.name, count, now);
       paths.started(source.name, site.provider, site.site);
       site.inFlight++;
       // To the end of the round: one site after the other, whatever their length.
-      this.#list(site);
+      this.#list(site, next);
       this.#passOn(woken);
       return { site, source, parcels, reservation };
     }
@@ -125,6 +130,7 @@ export class Dispatcher {
 
   #block(site: SiteQueue, block: Block): void {
     site.block = block;
+    site.narrow = true;
     if (site.sleeper !== null) this.#sleeping.remove(site.sleeper);
     site.sleeper = null;
     if (block.kind === "ConnectionLimit") {
@@ -146,17 +152,25 @@ export class Dispatcher {
     const waiters = this.#waiters.get(key);
     waiters?.delete(site);
     if (waiters?.size === 0) this.#waiters.delete(key);
-    this.#list(site);
+    this.#list(site, null);
   }
 
-  /** Puts a site on the roster for those whose mail is next there; the roster keeps it where it goes soonest. */
-  #list(site: SiteQueue): void {
+  /**
+   * Puts a site back on the roster: under whom it was taken off for; once it is narrow, under some of those
+   * whose mail is next there, because it goes by its own order then and any of them may bring it on.
+   */
+  #list(site: SiteQueue, taken: { readonly rank: Rank; readonly tenant: string } | null): void {
+    if (!site.narrow && taken !== null) {
+      if (site.turnFor(taken.rank, taken.tenant) !== undefined)
+        this.#runnable.list(site, taken.rank, taken.tenant);
+      return;
+    }
     const rank = site.top;
     if (rank === null) return;
-    let asked = 0;
+    let listed = 0;
     for (const tenant of site.tenants(rank)) {
       this.#runnable.list(site, rank, tenant);
-      if (++asked === MOST_TENANTS_ASKED) return;
+      if (++listed === MOST_TENANTS_LISTED) return;
     }
   }
 
@@ -175,7 +189,6 @@ export class Dispatcher {
   #discard(site: SiteQueue): void {
     if (site.size > 0 || site.inFlight > 0 || this.#state.sites.get(site.key) !== site) return;
     this.#state.sites.delete(site.key);
-    this.#runnable.drop(site);
     if (site.sleeper !== null) this.#sleeping.remove(site.sleeper);
     site.sleeper = null;
     this.#waiters.get(waiterKey(site))?.delete(site);

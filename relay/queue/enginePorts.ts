@@ -38,6 +38,8 @@ export interface EngineMetrics {
     readonly result: "delivered" | "deferred" | "bounced" | "expired";
     readonly class: string;
   }): void;
+  /** A recipient was delivered to, so long after the message was accepted. */
+  delivered(labels: { readonly queueClass: string }, seconds: number): void;
   /** One transaction, from start to its last reply. */
   transaction(labels: { readonly source: string; readonly provider: string }, seconds: number): void;
 }
@@ -74,4 +76,4 @@ export const defaultLimits: EngineLimits = {
   recipientsPerTransaction: 100,
 };
 
-export const noMetrics: EngineMetrics = { outcome() {}, transaction() {} };
+export const noMetrics: EngineMetrics = { outcome() {}, delivered() {}, transaction() {} };

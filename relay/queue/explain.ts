@@ -1,7 +1,9 @@
 /** One message as `smtp-relay explain` shows it: what waits, why, until when, and what binds next. */
 import type { Explanation } from "../contract/admin.ts";
 import type { Instant, LastAttempt } from "../message.ts";
+import { DEFAULT_CLASS } from "../policy/queueClass.ts";
 import { bind } from "./binding.ts";
+import { queueClassOf } from "./compiledConfig.ts";
 import type { Entry } from "./parcel.ts";
 import { type QueueState, whereTo } from "./queueState.ts";
 
@@ -34,6 +36,8 @@ export function explainMessage(state: QueueState, entry: Entry, now: Instant): E
     expiresAt: new Date(message.expiresAt).toISOString(),
     credential: message.credential,
     sendingDomain: message.sendingDomain,
+    queueClass: message.queueClass ?? DEFAULT_CLASS,
+    priority: state.compiled === null ? "Normal" : queueClassOf(state.compiled, message).priority,
     sizeBytes: message.sizeBytes,
     recipientCount: entry.recipients.length,
     waiting,

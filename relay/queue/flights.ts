@@ -5,6 +5,7 @@
 import type { Instant, Outcome } from "../message.ts";
 import { decide, findings, type Verdict } from "../policy/decide.ts";
 import { otherProvider } from "../policy/providers.ts";
+import { DEFAULT_CLASS } from "../policy/queueClass.ts";
 import { tallyOf } from "../policy/reputation.ts";
 import type { DeliveryResult } from "../smtp/delivery.ts";
 import type { Aftermath, Conclusion } from "./aftermath.ts";
@@ -218,6 +219,10 @@ export class Flights {
     const result = resultOf(verdict);
     this.#ports.metrics.outcome({ source: source ?? "", provider, result, class: verdict.class ?? "" });
     const { last } = verdict;
+    if (verdict.kind === "delivered") {
+      const { queueClass = DEFAULT_CLASS, receivedAt } = entry.message;
+      this.#ports.metrics.delivered({ queueClass }, (at - receivedAt) / 1000);
+    }
     this.#ports.log.info(result, {
       id: entry.message.id,
       recipient: this.#ports.log.address(recipient.address),

@@ -1,7 +1,9 @@
 /** The queue by site, and one message, as the admin socket gives them to a person on the machine. */
 import type { MessageListing, QueueListing } from "../contract/admin.ts";
 import type { Instant } from "../message.ts";
+import { DEFAULT_CLASS, rankOf } from "../policy/queueClass.ts";
 import { type Binding, bind } from "./binding.ts";
+import { queueClassOf } from "./compiledConfig.ts";
 import type { EnginePorts } from "./enginePorts.ts";
 import { isoOf, lastOf } from "./explain.ts";
 import { readHeader } from "./notices.ts";
@@ -15,17 +17,24 @@ const MOST_SAMPLED = 5;
 const MOST_HEADER_BYTES = 8192;
 
 export function listQueue(state: QueueState, now: Instant): QueueListing {
-  const groups = new Map<string, { site: string; provider: string; parcels: Parcel[] }>();
+  interface Group {
+    readonly site: string;
+    readonly provider: string;
+    readonly queueClass: string;
+    readonly parcels: Parcel[];
+  }
+  const groups = new Map<string, Group>();
   for (const entry of state.entries.values()) {
+    const queueClass = entry.message.queueClass ?? DEFAULT_CLASS;
     for (const parcel of entry.parcels) {
       const { site, provider } = whereTo(state, parcel);
-      const key = `${provider.name} ${site}`;
+      const key = `${provider.name} ${site} ${queueClass}`;
       const group = groups.get(key);
-      if (group === undefined) groups.set(key, { site, provider: provider.name, parcels: [parcel] });
-      else group.parcels.push(parcel);
+      if (group !== undefined) group.parcels.push(parcel);
+      else groups.set(key, { site, provider: provider.name, queueClass, parcels: [parcel] });
     }
   }
-  const sites = [...groups.values()].map(({ site, provider, parcels }) => {
+  const sites = [...groups.values()].map(({ site, provider, queueClass, parcels }) => {
     const asked = parcels.toSorted((a, b) => a.dueAt - b.dueAt).slice(0, MOST_ASKED);
     const cache = new Map();
     const bindings = asked.map((parcel) => ({ parcel, ...bind(state, parcel, now, cache) }));
@@ -34,6 +43,7 @@ export function listQueue(state: QueueState, now: Instant): QueueListing {
     return {
       site,
       provider,
+      queueClass,
       recipients: parcels.reduce((sum, parcel) => sum + parcel.indices.length, 0),
       oldestSeconds: secondsSince(oldest[0]?.entry.message.receivedAt ?? now, now),
       nextTryAt: tries.length === 0 ? null : isoOf(Math.min(...tries)),
@@ -44,7 +54,9 @@ export function listQueue(state: QueueState, now: Instant): QueueListing {
   return {
     pod: state.compiled?.podName ?? "",
     at: isoOf(now),
-    sites: sites.sort((a, b) => b.recipients - a.recipients),
+    sites: sites.sort(
+      (a, b) => b.recipients - a.recipients || rankIn(state, a.queueClass) - rankIn(state, b.queueClass),
+    ),
   };
 }
 
@@ -70,6 +82,7 @@ export async function showMessage(
     from: message.envelope.from,
     credential: message.credential,
     sendingDomain: message.sendingDomain,
+    queueClass: message.queueClass ?? DEFAULT_CLASS,
     sizeBytes: message.sizeBytes,
     header,
     recipients: entry.recipients.map((recipient) => ({
@@ -80,6 +93,10 @@ export async function showMessage(
       last: lastOf(recipient.last),
     })),
   };
+}
+
+function rankIn({ compiled }: QueueState, queueClass: string): number {
+  return compiled === null ? 0 : rankOf(queueClassOf(compiled, { queueClass }));
 }
 
 export function secondsSince(at: Instant, now: Instant): number {

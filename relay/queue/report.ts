@@ -5,6 +5,7 @@
 import type { RelayReport, Restraint } from "../contract/report.ts";
 import type { Instant } from "../message.ts";
 import { TOTAL } from "../policy/allowance.ts";
+import { DEFAULT_CLASS } from "../policy/queueClass.ts";
 import type { EnginePorts } from "./enginePorts.ts";
 import { isoOf } from "./explain.ts";
 import { secondsSince } from "./listing.ts";
@@ -17,6 +18,8 @@ export type EngineReport = Pick<
 >;
 
 const MOST_RESTRAINTS = 256;
+/** Mail in classes that the configuration no longer has. */
+const OTHER_CLASS = "other";
 const LONGEST_REASON = 512;
 
 export function reportQueue(ports: EnginePorts, state: QueueState): EngineReport {
@@ -40,19 +43,25 @@ export function reportQueue(ports: EnginePorts, state: QueueState): EngineReport
 
 function queueOf(state: QueueState, now: Instant): RelayReport["queue"] {
   const providers = new Map<string, { recipients: number; oldest: Instant }>();
+  const known = state.compiled?.queueClasses ?? new Map<string, unknown>();
+  const classes = new Map<string, { recipients: number; oldest: Instant }>();
+  const count = (counts: typeof classes, key: string, recipients: number, receivedAt: Instant) => {
+    const before = counts.get(key);
+    counts.set(key, {
+      recipients: (before?.recipients ?? 0) + recipients,
+      oldest: Math.min(before?.oldest ?? receivedAt, receivedAt),
+    });
+  };
   let recipients = 0;
   let oldest = Number.POSITIVE_INFINITY;
   for (const entry of state.entries.values()) {
-    const { receivedAt } = entry.message;
+    const { receivedAt, queueClass = DEFAULT_CLASS } = entry.message;
     oldest = Math.min(oldest, receivedAt);
     for (const parcel of entry.parcels) {
       const { name } = whereTo(state, parcel).provider;
       recipients += parcel.indices.length;
-      const known = providers.get(name);
-      providers.set(name, {
-        recipients: (known?.recipients ?? 0) + parcel.indices.length,
-        oldest: Math.min(known?.oldest ?? receivedAt, receivedAt),
-      });
+      count(providers, name, parcel.indices.length, receivedAt);
+      count(classes, known.has(queueClass) ? queueClass : OTHER_CLASS, parcel.indices.length, receivedAt);
     }
   }
   return {
@@ -64,6 +73,16 @@ function queueOf(state: QueueState, now: Instant): RelayReport["queue"] {
       recipients: found.recipients,
       oldestSeconds: secondsSince(found.oldest, now),
     })),
+    // Not where there are none: an operator of an older version would not take the report.
+    ...(known.size <= 1 && !classes.has(OTHER_CLASS)
+      ? {}
+      : {
+          classes: [...classes].map(([queueClass, found]) => ({
+            queueClass,
+            recipients: found.recipients,
+            oldestSeconds: secondsSince(found.oldest, now),
+          })),
+        }),
   };
 }
 

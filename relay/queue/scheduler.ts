@@ -162,8 +162,10 @@ export class Scheduler {
 
   #askMore(): void {
     while (this.#asking < this.#mostQuestions && !this.#closed) {
-      const question = this.#unasked.next();
+      const question = this.#unasked.next()?.item;
       if (question === undefined) return;
+      // Asked on another's turn.
+      if (!question.unasked) continue;
       question.unasked = false;
       if (question.parcels.size === 0) {
         this.#forget(question);

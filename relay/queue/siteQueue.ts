@@ -11,7 +11,7 @@ import type { MxHost } from "../smtp/delivery.ts";
 import type { HeapNode } from "./dueHeap.ts";
 import { type Destination, type Parcel, recipientsOf, splitOff } from "./parcel.ts";
 import type { Rank } from "./shares.ts";
-import { PriorityTurns, type Standing } from "./turns.ts";
+import { PriorityTurns, type Standing, type Turn } from "./turns.ts";
 
 /** Why nothing of a site can start now. Kinds are those of the admin contract. */
 export interface Block {
@@ -38,6 +38,8 @@ export class SiteQueue implements Destination {
   inFlight = 0;
   block: Block | null = null;
   sleeper: HeapNode<SiteQueue> | null = null;
+  /** It has been blocked since it was empty. */
+  narrow = false;
   /** Set while it was woken by a freed connection: whom to wake next, if it has no use for it. */
   woken: { readonly key: string; readonly left: number } | null = null;
   readonly #turns = new PriorityTurns<Parcel>();
@@ -78,11 +80,16 @@ export class SiteQueue implements Destination {
     const siblings = this.#byMessage.get(id);
     siblings?.delete(parcel);
     if (siblings?.size === 0) this.#byMessage.delete(id);
+    if (this.#byMessage.size === 0 && this.block === null) this.narrow = false;
   }
 
-  /** The parcel in turn. */
-  peek(): Parcel | undefined {
-    return this.#turns.peek();
+  /**
+   * Whose turn it is. While the site takes whatever comes, that is the dispatcher's to say (`rank` and
+   * `tenant`); once it has held something back, its own: who waits longest at a narrow door goes first, also
+   * when he has many other doors.
+   */
+  turnFor(rank: Rank, tenant: string): Turn<Parcel> | undefined {
+    return this.narrow ? this.#turns.turn : this.#turns.turnOf(rank, tenant);
   }
 
   /** The highest priority that is ready, null when nothing is. */
@@ -96,13 +103,13 @@ export class SiteQueue implements Destination {
   }
 
   /**
-   * Takes the parcel in turn and others of the same message (this site serves several of its domains),
+   * Takes the parcel of this turn and others of the same message (this site serves several of its domains),
    * at most `most` recipients in all; what is more stays.
    */
-  take(most: number): Parcel[] {
-    const first = this.#turns.peek();
-    if (first === undefined || most < 1) return [];
-    this.#turns.rotate();
+  take(turn: Turn<Parcel>, most: number): Parcel[] {
+    if (most < 1) return [];
+    const first = turn.item;
+    this.#turns.took(turn);
     const siblings = this.#byMessage.get(first.entry.message.id) ?? [];
     const taken: Parcel[] = [];
     for (const parcel of [first, ...siblings]) {

@@ -25,26 +25,32 @@ export class Turns<T> {
     lane.add(item);
   }
 
-  /** Who is next, without serving; undefined when nobody waits. */
-  peek(): T | undefined {
-    const [lanes] = this.#tenants.values();
-    const [lane] = lanes?.values() ?? [];
+  /** The tenant in turn; undefined when nobody waits. */
+  get tenant(): string | undefined {
+    const [tenant] = this.#tenants.keys();
+    return tenant;
+  }
+
+  /** What this tenant has in turn, without serving it. */
+  first(tenant: string): T | undefined {
+    const [lane] = this.#tenants.get(tenant)?.values() ?? [];
     const [item] = lane ?? [];
     return item;
   }
 
-  /** Moves the tenant in turn, and its lane in turn, behind the others. */
-  rotate(): void {
-    const [tenant] = this.#tenants;
-    if (tenant === undefined) return;
-    const [tenantKey, lanes] = tenant;
-    const [lane] = lanes;
-    if (lane !== undefined) {
-      lanes.delete(lane[0]);
-      lanes.set(lane[0], lane[1]);
+  /** The tenant was served: it, and its lane in turn, stand behind the others. */
+  took(tenant: string): void {
+    const lanes = this.#tenants.get(tenant);
+    if (lanes === undefined) return;
+    if (lanes.size > 1) {
+      const [lane] = lanes;
+      if (lane !== undefined) {
+        lanes.delete(lane[0]);
+        lanes.set(lane[0], lane[1]);
+      }
     }
-    this.#tenants.delete(tenantKey);
-    this.#tenants.set(tenantKey, lanes);
+    this.#tenants.delete(tenant);
+    this.#tenants.set(tenant, lanes);
   }
 
   delete(tenant: string, laneName: string, item: T): void {
@@ -55,11 +61,6 @@ export class Turns<T> {
     if (lane.size > 0) return;
     lanes.delete(laneName);
     if (lanes.size === 0) this.#tenants.delete(tenant);
-  }
-
-  /** Items of one lane. */
-  countOf(tenant: string, laneName: string): number {
-    return this.#tenants.get(tenant)?.get(laneName)?.size ?? 0;
   }
 
   /** Tenants that wait, in turn. */
@@ -77,6 +78,13 @@ export interface Standing {
   readonly rank: Rank;
   readonly tenant: string;
   readonly lane: string;
+}
+
+/** Whose turn it is, and what he has in turn. */
+export interface Turn<T> {
+  readonly rank: Rank;
+  readonly tenant: string;
+  readonly item: T;
 }
 
 export class PriorityTurns<T> {
@@ -101,26 +109,27 @@ export class PriorityTurns<T> {
   }
 
   /** Who is next, without serving; undefined when nobody waits. */
-  peek(): T | undefined {
-    return this.#bandInTurn()?.[1].peek();
+  get turn(): Turn<T> | undefined {
+    const rank = this.#shares.next((each) => this.#has(each));
+    const tenant = rank === null ? undefined : this.#bands[rank]?.tenant;
+    return rank === null || tenant === undefined ? undefined : this.turnOf(rank, tenant);
   }
 
-  /** Counts the turn of whoever is next: others of his priority, tenant and lane stand behind. */
-  rotate(): void {
-    const inTurn = this.#bandInTurn();
-    if (inTurn === undefined) return;
-    const [rank, band] = inTurn;
+  /** What this tenant has in turn at this rank. */
+  turnOf(rank: Rank, tenant: string): Turn<T> | undefined {
+    const item = this.#bands[rank]?.first(tenant);
+    return item === undefined ? undefined : { rank, tenant, item };
+  }
+
+  /** Counts a turn: others of his rank, and other lanes of his, come before the next. */
+  took({ rank, tenant }: Pick<Turn<T>, "rank" | "tenant">): void {
     this.#shares.took(rank);
-    band.rotate();
+    this.#bands[rank]?.took(tenant);
   }
 
   /** The highest rank that waits, null when none does. */
   get top(): Rank | null {
     return ranks.find((rank) => this.#has(rank)) ?? null;
-  }
-
-  countOf({ rank, tenant, lane }: Standing): number {
-    return this.#bands[rank]?.countOf(tenant, lane) ?? 0;
   }
 
   /** Tenants with something of this rank, in turn. */
@@ -134,11 +143,5 @@ export class PriorityTurns<T> {
 
   #has(rank: Rank): boolean {
     return (this.#bands[rank]?.size ?? 0) > 0;
-  }
-
-  #bandInTurn(): readonly [Rank, Turns<T>] | undefined {
-    const rank = this.#shares.next((each) => this.#has(each));
-    const band = rank === null ? undefined : this.#bands[rank];
-    return rank === null || band === undefined ? undefined : [rank, band];
   }
 }

@@ -31,6 +31,7 @@ export function googleSite(
   return {
     site: "gmail-smtp-in.l.google.com",
     provider: "google",
+    queueClass: "default",
     recipients: 1090,
     oldestSeconds: 38,
     nextTryAt: "2026-11-23T14:12:00.000Z",
@@ -49,6 +50,7 @@ export function messageOf(pod: string): MessageListing {
     from: "you@example.com",
     credential: "app",
     sendingDomain: "example.com",
+    queueClass: "default",
     sizeBytes: 18_432,
     header: "Subject: hello\r\n\tand more\r\nX-Evil: \u001b[2J\r\n\r\n",
     recipients: [
@@ -76,6 +78,8 @@ export function explanationOf(
     expiresAt,
     credential,
     sendingDomain,
+    queueClass: "default",
+    priority: "Normal",
     sizeBytes,
     recipientCount: 2,
     waiting: changes.map((change) => ({

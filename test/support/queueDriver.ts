@@ -127,6 +127,8 @@ export interface Sending {
   readonly to: string | readonly string[];
   readonly from?: string;
   readonly sendingDomain?: string | null;
+  readonly credential?: string | null;
+  readonly queueClass?: string;
   readonly expiresInMs?: number;
   readonly notify?: Recipient["notify"];
   readonly body?: string;
@@ -281,6 +283,8 @@ export class QueueDriver {
       expiresAt: now + (sending.expiresInMs ?? 5 * days),
       headerBytes: header.length,
       sendingDomain: sending.sendingDomain === undefined ? "example.test" : sending.sendingDomain,
+      credential: sending.credential === undefined ? "app" : sending.credential,
+      ...(sending.queueClass === undefined ? {} : { queueClass: sending.queueClass }),
       recipients: addresses.map((address) =>
         recipient({
           address,

@@ -74,3 +74,63 @@ test("a held connection of one site leaves the cap to the others", async () => {
   expect(story.peers.running).toBe(10);
   expect(story.peers.delivered).toEqual(["one@alive.test"]);
 });
+
+const shapes = [
+  { where: "to one site", domainOf: () => "inbox.test", to: "inbox.test" },
+  { where: "to a site each", domainOf: (index: number) => `d${index}.test`, to: "d499.test" },
+  { where: "to a site each", domainOf: (index: number) => `d${index}.test`, to: "new.test" },
+  { where: "to forty sites", domainOf: (index: number) => `d${index % 40}.test`, to: "d39.test" },
+];
+test.each(shapes)(
+  "a credential that dumps 500 messages $where keeps another's message to $to waiting for a few",
+  async ({ where, domainOf, to }) => {
+    const transactions = 4;
+    const config = aConfig({ paused: true });
+    const story = await QueueDriver.open({ config, limits: { transactions } });
+    for (let index = 0; index < 500; index++) {
+      await story.send({ to: `dump${index}@${domainOf(index)}`, credential: "dumper" });
+    }
+    await story.send({ to: `one@${to}`, credential: "other" });
+
+    story.apply({ ...config, paused: false });
+    while (!story.peers.delivered.includes(`one@${to}`)) await story.settle();
+
+    // Those that may be under way when it comes, and one turn of the other credential.
+    const bound = transactions + 1;
+    const place = story.peers.delivered.indexOf(`one@${to}`);
+    console.info(`500 messages ${where}, one to ${to}: behind ${place} of them (bound ${bound})`);
+    expect(place).toBeLessThanOrEqual(bound);
+  },
+);
+
+test("with many credentials, each message waits for one of every other", async () => {
+  const story = await QueueDriver.open({ config: aConfig({ paused: true }), limits: { transactions: 4 } });
+  for (let customer = 0; customer < 30; customer++) {
+    for (let index = 0; index < 20; index++) {
+      await story.send({ to: `m${customer}@d${index}.test`, credential: `customer${customer}` });
+    }
+  }
+  await story.send({ to: "late@d3.test", credential: "late" });
+
+  story.apply(aConfig());
+  while (story.peers.delivered.length < 601) await story.settle();
+
+  const place = story.peers.delivered.indexOf("late@d3.test");
+  console.info(`30 customers with 20 each, one message of another: behind ${place} (bound ${30 + 4})`);
+  expect(place).toBeLessThanOrEqual(30 + 4);
+});
+
+test("lookups take turns too: five hundred domains of one credential delay nobody else's", async () => {
+  const story = await QueueDriver.open({ limits: { resolutions: 4 } });
+  story.dns.hold();
+  for (let index = 0; index < 500; index++) {
+    await story.send({ to: `u@d${index}.test`, credential: "dumper" });
+  }
+  await story.send({ to: "one@living.test", credential: "other" });
+  story.dns.release();
+  await story.settle();
+
+  const place = story.dns.asked.indexOf("living.test");
+  console.info(`500 domains to look up, one more of another credential: behind ${place} (bound ${4 + 1})`);
+  expect(place).toBeLessThanOrEqual(4 + 1);
+});

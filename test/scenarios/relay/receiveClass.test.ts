@@ -71,6 +71,7 @@ test("a relay without classes refuses the field rather than pass it over", async
   await client.say(mail("X-Queue-Class: bulk"), "554 5.6.0");
   await client.begin("a@example.com", "b@example.org");
   await client.say(mail("X-Queue-Class: default"), "250 2.0.0");
+  expect(relay.accepted).toHaveLength(1);
 });
 
 test("a credential with a class may lower its mail, not raise it", async () => {
@@ -84,6 +85,7 @@ test("a credential with a class may lower its mail, not raise it", async () => {
   );
   await client.begin("a@example.com", "b@example.org");
   await client.say(mail("X-Queue-Class: bulk"), "250 2.0.0");
+  expect(relay.accepted.map(({ queueClass }) => queueClass)).toEqual(["bulk"]);
 });
 
 test("a session follows a change of classes at the next message", async () => {
