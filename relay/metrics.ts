@@ -146,6 +146,12 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
     labels: { queue_class: queueClass },
     buckets: delaySeconds,
   });
+  const watchdogs = book.counter({
+    name: "smtp_relay_watchdog_total",
+    help: "Waits that the watchdog ended, by what was waited for.",
+    doc: "`silence`: a peer with which nothing moved for 15 minutes. `duration`: one that moved and would not end within 45 minutes and a second for each KiB. `lookup`: DNS, after 2 minutes. `preparation`: signing or the spool, after 1 minute; this one is our own fault. The mail is tried again, and its last attempt says so.",
+    labels: { what: ["silence", "duration", "lookup", "preparation"] },
+  });
   const configurations = book.counter({
     name: "smtp_relay_configurations_total",
     help: "Configurations seen, by whether they were put in force.",
@@ -250,6 +256,7 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
       outcome: (labels) =>
         outcomes.add({ ...labels, source: labels.source || NONE, class: labels.class || NONE }),
       delivered: (labels, seconds) => delays.observe({ queue_class: labels.queueClass }, seconds),
+      watchdog: (labels) => watchdogs.add(labels),
       transaction: (labels, seconds) => transactions.observe(labels, seconds),
     },
     receive: {

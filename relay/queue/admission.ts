@@ -66,8 +66,9 @@ export function admitSite(
       const grant = grants.get(choice.name);
       const limit = grant?.connections ?? 0;
       const recovering = grant?.recovering ?? null;
-      const why =
-        recovering === null
+      const why = grant?.unproven
+        ? "the first messages to a site have to go well before it gets more"
+        : recovering === null
           ? `the limit of ${provider.name === "other" ? "a site" : provider.name} (${provider.source})`
           : `recovering from ${recovering.reason} (rule ${recovering.rule})`;
       return blocked({

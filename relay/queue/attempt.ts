@@ -5,11 +5,11 @@
 import { Readable } from "node:stream";
 
 import type { EgressSource, RelayConfig } from "../contract/config.ts";
-import type { Clock } from "../kit/clock.ts";
 import type { Outcome, QueuedMessage, Recipient, SmtpStage } from "../message.ts";
 import type { DeliveryJob, DeliveryResult } from "../smtp/delivery.ts";
 import type { EnginePorts } from "./enginePorts.ts";
 import type { SiteQueue } from "./siteQueue.ts";
+import { watch, type Watchdog } from "./watchdog.ts";
 
 export interface AttemptOrder {
   readonly message: QueuedMessage;
@@ -17,6 +17,8 @@ export interface AttemptOrder {
   readonly queue: SiteQueue;
   readonly source: EgressSource;
   readonly config: RelayConfig;
+  /** Resolves when the spool has promised the allowance this spends. */
+  readonly promised: Promise<void>;
   /** Aborted when the engine stops. */
   readonly signal: AbortSignal;
 }
@@ -24,30 +26,35 @@ export interface AttemptOrder {
 export type AttemptEnd =
   | { readonly kind: "done"; readonly result: DeliveryResult }
   /** Our own fault: no signature, no password. */
-  | { readonly kind: "local"; readonly reason: string };
-
-// RFC 5321 §4.5.3.2.6: after the final dot a server may take ten minutes; half of it again is ours.
-const WATCHDOG_MS = 15 * 60_000;
-/** A deliverer that does not even end when told to is left behind after this. */
-const ABANDON_MS = 60_000;
+  | { readonly kind: "local"; readonly reason: string }
+  /** The spool did not promise the allowance. */
+  | { readonly kind: "unpromised"; readonly reason: string }
+  /** The engine stops, and nothing was begun. */
+  | { readonly kind: "stopped" };
 
 export async function attempt(ports: EnginePorts, order: AttemptOrder): Promise<AttemptEnd> {
-  let signature: Buffer;
-  let auth: DeliveryJob["auth"];
-  try {
-    signature = await ports.sign(order.message, order.config);
-    auth = await readAuth(ports, order);
-  } catch (error) {
-    return { kind: "local", reason: error instanceof Error ? error.message : String(error) };
-  }
   const watchdog = watch(ports.clock, order.signal);
   try {
-    const job = describe(ports, order, signature, auth, watchdog);
-    const result = await Promise.race([ports.deliverer.deliver(job), watchdog.abandoned]);
-    if (result === null)
-      return { kind: "done", result: broken(order, "the transaction did not end when told to") };
+    const ready = await Promise.race([prepare(ports, order), watchdog.abandoned]);
+    if (ready === null) {
+      const bark = tell(ports, order, watchdog);
+      return bark === null ? { kind: "stopped" } : { kind: "local", reason: `the message ${bark.fact}` };
+    }
+    if (ready.kind !== "ready") return ready;
+    watchdog.prepared(order.message.sizeBytes);
+    const job = describe(ports, order, ready.signature, ready.auth, watchdog);
+    const result =
+      (await Promise.race([ports.deliverer.deliver(job), watchdog.abandoned])) ??
+      broken(order, "the transaction did not end when told to");
+    const bark = tell(ports, order, watchdog);
+    if (bark === null) return { kind: "done", result };
     // To the deliverer it was us who ended it; to the site's record it is a session that failed.
-    return { kind: "done", result: watchdog.barked() ? { ...result, failedAt: brokeAt(result) } : result };
+    const outcomes = result.outcomes.map((outcome) =>
+      outcome.kind === "unreachable"
+        ? { ...outcome, reason: `ended by the watchdog, it ${bark.fact} (${outcome.reason})` }
+        : outcome,
+    );
+    return { kind: "done", result: { ...result, outcomes, failedAt: brokeAt(result) } };
   } catch (error) {
     // The port says it never rejects; if it does, the mail shall still be tried again.
     ports.log.error("the deliverer failed", { id: order.message.id, error });
@@ -55,6 +62,41 @@ export async function attempt(ports: EnginePorts, order: AttemptOrder): Promise<
   } finally {
     watchdog.stop();
   }
+}
+
+/** All that has to be there before the peer is asked. Never rejects. */
+async function prepare(
+  ports: EnginePorts,
+  order: AttemptOrder,
+): Promise<
+  AttemptEnd | { readonly kind: "ready"; readonly signature: Buffer; readonly auth: DeliveryJob["auth"] }
+> {
+  try {
+    await order.promised;
+  } catch (error) {
+    return { kind: "unpromised", reason: error instanceof Error ? error.message : String(error) };
+  }
+  try {
+    const signature = await ports.sign(order.message, order.config);
+    return { kind: "ready", signature, auth: await readAuth(ports, order) };
+  } catch (error) {
+    return { kind: "local", reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Log and metric of what the watchdog ended; null when it was quiet. */
+function tell(ports: EnginePorts, { message, queue, source }: AttemptOrder, watchdog: Watchdog) {
+  const bark = watchdog.barked();
+  if (bark === null) return null;
+  ports.metrics.watchdog({ what: bark.what });
+  ports.log.warn("the watchdog ended an attempt", {
+    id: message.id,
+    site: queue.site,
+    source: source.name,
+    what: bark.what,
+    fact: bark.fact,
+  });
+  return bark;
 }
 
 async function readAuth(ports: EnginePorts, order: AttemptOrder): Promise<DeliveryJob["auth"]> {
@@ -107,53 +149,6 @@ async function* contentOf(
     watchdog.moved();
     yield chunk as Buffer;
   }
-}
-
-interface Watchdog {
-  readonly signal: AbortSignal;
-  /** Whether it ended the transaction for not moving. */
-  readonly barked: () => boolean;
-  /** Says that something happened. */
-  readonly moved: () => void;
-  /** Resolves with null when the deliverer is to be left behind. */
-  readonly abandoned: Promise<null>;
-  stop(): void;
-}
-
-/** Aborts what does not move, and what the engine stops. */
-function watch(clock: Clock, stop: AbortSignal): Watchdog {
-  const controller = new AbortController();
-  let lastMoved = clock.now();
-  let barked = false;
-  let cancel = () => {};
-  let leave: (value: null) => void = () => {};
-  const abandoned = new Promise<null>((resolve) => (leave = resolve));
-  const abort = () => {
-    if (controller.signal.aborted) return;
-    controller.abort();
-    cancel();
-    cancel = clock.after(ABANDON_MS, () => leave(null));
-  };
-  const arm = () => {
-    cancel = clock.after(lastMoved + WATCHDOG_MS - clock.now(), () => {
-      barked = clock.now() - lastMoved >= WATCHDOG_MS;
-      if (barked) abort();
-      else arm();
-    });
-  };
-  arm();
-  if (stop.aborted) abort();
-  else stop.addEventListener("abort", abort, { once: true });
-  return {
-    signal: controller.signal,
-    barked: () => barked,
-    moved: () => (lastMoved = clock.now()),
-    abandoned,
-    stop() {
-      cancel();
-      stop.removeEventListener("abort", abort);
-    },
-  };
 }
 
 function brokeAt({ failedAt, outcomes }: DeliveryResult): SmtpStage | null {

@@ -11,6 +11,7 @@ import { admitSite, type SiteAdmission, timeOf } from "./admission.ts";
 import { sourcesOf } from "./compiledConfig.ts";
 import type { Parcel } from "./parcel.ts";
 import { type QueueState, whereTo } from "./queueState.ts";
+import type { Slots } from "./slots.ts";
 
 export interface Binding {
   readonly rule: BindingRule;
@@ -144,12 +145,20 @@ function dueNow(state: QueueState, parcel: Parcel, now: Instant): Binding {
   const { place, dueAt } = parcel;
   const text =
     place.kind === "ready"
-      ? `in turn: ${place.site.size} ready for this site, ${place.site.inFlight} under way`
+      ? `in turn: ${place.site.size} ready for this site, ${place.site.inFlight} under way${full(state.slots, now)}`
       : place.kind === "resolving"
         ? `looking up where ${parcel.domain} takes mail`
         : "due";
   const rule = ruleOf({ kind: "Due", text, since: dueAt, until: null });
   return { rule, nextTryAt: now, next: lookahead(state, parcel, "Due", now) };
+}
+
+/** What keeps the turn from coming, when all places for transactions are taken. */
+function full(slots: Slots, now: Instant): string {
+  const slow = slots.slow === 0 ? "" : `, and ${slots.slow} slow ones`;
+  if (!slots.hasRoom(now)) return `; all ${slots.quick} transactions of this relay are in use${slow}`;
+  if (slots.hasRoomForUnproven(now)) return "";
+  return `; all ${slots.unproven} transactions to sites that have not answered lately are in use${slow}`;
 }
 
 /** Most sources named in `next`. */

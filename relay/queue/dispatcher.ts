@@ -20,6 +20,8 @@ import { type Block, type SiteQueue, tenantOf } from "./siteQueue.ts";
 export interface Start {
   readonly site: SiteQueue;
   readonly source: EgressSource;
+  /** A session with the site has gone well lately. */
+  readonly proven: boolean;
   readonly parcels: readonly Parcel[];
   readonly reservation: Reservation;
 }
@@ -37,6 +39,8 @@ export class Dispatcher {
   readonly #resolveAgain: (parcel: Parcel, now: Instant) => void;
   /** Sites that may have something to start, in turn. */
   readonly #runnable = new Roster<SiteQueue>();
+  /** Sites that have not answered lately, when the places for such are taken. */
+  readonly #newcomers = new Roster<SiteQueue>();
   readonly #sleeping = new DueHeap<SiteQueue>();
   /** Sites that wait for a connection, by pool and peer. */
   readonly #waiters = new Map<string, Set<SiteQueue>>();
@@ -80,10 +84,11 @@ export class Dispatcher {
 
   /** The next transaction, or null when no site may start one. */
   next(mostRecipients: number, now: Instant): Start | null {
-    const { compiled, meter, paths } = this.#state;
+    const { compiled, meter, paths, slots } = this.#state;
     if (compiled === null) return null;
     for (;;) {
-      const next = this.#runnable.next();
+      const next =
+        (slots.hasRoomForUnproven(now) ? this.#newcomers.next() : undefined) ?? this.#runnable.next();
       if (next === undefined) return null;
       const site = next.item;
       // Blocked on another's turn: when it is woken it comes back.
@@ -115,6 +120,12 @@ export class Dispatcher {
         continue;
       }
       const { source } = verdict;
+      const proven = paths.isProven(source.name, site.provider, site.site, now);
+      if (!proven && !slots.hasRoomForUnproven(now)) {
+        this.#newcomers.list(site, next.rank, next.tenant);
+        this.#passOn(woken);
+        continue;
+      }
       const room = meter.headroom(source, site.provider.name, mostRecipients, now);
       const parcels = room.kind === "granted" ? site.take(turn, room.count) : [];
       const count = parcels.reduce((sum, taken) => sum + taken.indices.length, 0);
@@ -124,7 +135,7 @@ export class Dispatcher {
       // To the end of the round: one site after the other, whatever their length.
       this.#list(site, next);
       this.#passOn(woken);
-      return { site, source, parcels, reservation };
+      return { site, source, proven, parcels, reservation };
     }
   }
 

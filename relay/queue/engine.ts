@@ -23,6 +23,7 @@ import { PathBook } from "./paths.ts";
 import { createQueueState, type QueueState } from "./queueState.ts";
 import { type EngineReport, reportQueue } from "./report.ts";
 import { Scheduler, type SchedulerEvents } from "./scheduler.ts";
+import { Slots } from "./slots.ts";
 import type { RecoveredSpool } from "./spool.ts";
 import { SpoolGate } from "./spoolGate.ts";
 import { Statistics } from "./statistics.ts";
@@ -78,7 +79,12 @@ class QueueEngine implements Engine {
     const gate = new SpoolGate({ spool, clock, log, onOpen: wake });
     const meter = new AllowanceMeter((records) => spool.recordUsage(records));
     const statistics = new Statistics({ clock, spool, log });
-    this.#state = createQueueState({ gate, meter, statistics, paths: new PathBook() }, clock.now());
+    const slots = new Slots({
+      quick: limits.transactions,
+      slow: limits.slowTransactions,
+      slowAfterMs: limits.slowAfterMs,
+    });
+    this.#state = createQueueState({ gate, meter, statistics, slots, paths: new PathBook() }, clock.now());
     this.#aftermath = new Aftermath(ports, this.#state, {
       waiting: (entry, indices) => {
         this.#scheduler.admit(entry, indices);
@@ -186,7 +192,7 @@ class QueueEngine implements Engine {
     if (running) {
       this.#scheduler.processDue(now);
       this.#dispatcher.wakeDue(now);
-      while (this.#flights.size < this.#limits.transactions) {
+      while (this.#state.slots.hasRoom(now)) {
         const start = this.#dispatcher.next(this.#limits.recipientsPerTransaction, now);
         if (start === null) break;
         this.#flights.launch(start);
@@ -199,8 +205,10 @@ class QueueEngine implements Engine {
   #arm(running: boolean): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
-    const { due, expiry } = this.#state;
-    const instants = running ? [expiry.nextAt, due.nextAt, this.#dispatcher.nextAt] : [expiry.nextAt];
+    const { due, expiry, slots } = this.#state;
+    const instants = running
+      ? [expiry.nextAt, due.nextAt, this.#dispatcher.nextAt, slots.nextAt]
+      : [expiry.nextAt];
     const next = Math.min(...instants.map((at) => at ?? Number.POSITIVE_INFINITY));
     if (next === Number.POSITIVE_INFINITY) return;
     this.#cancelTimer = this.#ports.clock.after(next - this.#ports.clock.now(), () => {

@@ -9,6 +9,7 @@ import type { Random } from "../kit/random.ts";
 import type { Instant, MessageId, QueuedMessage, Recipient } from "../message.ts";
 import type { Deliverer, MxResolver } from "../smtp/delivery.ts";
 import type { Spool } from "./spool.ts";
+import type { Watched } from "./watchdog.ts";
 
 /** An order for a delivery status notification (RFC 3464). */
 export interface BounceOrder {
@@ -40,6 +41,8 @@ export interface EngineMetrics {
   }): void;
   /** A recipient was delivered to, so long after the message was accepted. */
   delivered(labels: { readonly queueClass: string }, seconds: number): void;
+  /** The watchdog ended something that would not end by itself. */
+  watchdog(labels: { readonly what: Watched }): void;
   /** One transaction, from start to its last reply. */
   transaction(labels: { readonly source: string; readonly provider: string }, seconds: number): void;
 }
@@ -62,8 +65,12 @@ export interface EnginePorts {
 
 /** Bounds; every one has a default that suits one process on two cores. */
 export interface EngineLimits {
-  /** Transactions at once. */
+  /** Transactions at once, those not counted that have lasted longer than `slowAfterMs`. */
   readonly transactions: number;
+  /** Transactions that have lasted longer: a socket and some 60 KiB each. */
+  readonly slowTransactions: number;
+  /** Far above what a peer that works takes; others wait so long for the silence of those that do not. */
+  readonly slowAfterMs: number;
   /** Domains resolved at once. */
   readonly resolutions: number;
   /** Recipients of a transaction: RFC 5321 §4.5.3.1.8 lets us count on a hundred. */
@@ -72,8 +79,10 @@ export interface EngineLimits {
 
 export const defaultLimits: EngineLimits = {
   transactions: 200,
+  slowTransactions: 400,
+  slowAfterMs: 30_000,
   resolutions: 50,
   recipientsPerTransaction: 100,
 };
 
-export const noMetrics: EngineMetrics = { outcome() {}, delivered() {}, transaction() {} };
+export const noMetrics: EngineMetrics = { outcome() {}, delivered() {}, transaction() {}, watchdog() {} };

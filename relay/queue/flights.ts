@@ -57,7 +57,8 @@ export class Flights {
       parcel.note = null;
       parcel.place = { kind: "inFlight", site: start.site, source: start.source.name, since };
     }
-    this.#track(this.#fly(start));
+    const slot = this.#state.slots.take(since, start.proven);
+    this.#track(this.#fly(start).finally(() => this.#state.slots.free(slot)));
   }
 
   /** Verdicts for recipients that no host was found for. */
@@ -104,14 +105,6 @@ export class Flights {
     const { paths, gate, compiled } = this.#state;
     const entry = parcels[0]?.entry;
     if (entry === undefined || compiled === null) return this.#free(start, 0);
-    try {
-      await reservation.durable;
-    } catch (error) {
-      // Units that the spool did not promise are not spent.
-      gate.fail(error instanceof Error ? error.message : String(error));
-      this.#free(start, 0);
-      return this.#giveBack(parcels, this.#ports.clock.now(), null);
-    }
     const { config } = compiled;
     const indices = parcels.flatMap((parcel) => parcel.indices);
     const recipients = indices.flatMap((index) => entry.recipients[index] ?? []);
@@ -123,9 +116,20 @@ export class Flights {
       queue: site,
       source,
       config,
+      promised: reservation.durable,
       signal,
     });
     const now = this.#ports.clock.now();
+    if (end.kind === "unpromised") {
+      // Units that the spool did not promise are not spent.
+      gate.fail(end.reason);
+      this.#free(start, 0);
+      return this.#giveBack(parcels, now, null);
+    }
+    if (end.kind === "stopped") {
+      this.#free(start, 0);
+      return this.#giveBack(parcels, now, "broken off by a stop");
+    }
     if (end.kind === "local") {
       this.#ports.log.error("a message cannot be sent for reasons of ours", {
         id: entry.message.id,

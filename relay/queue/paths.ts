@@ -15,6 +15,12 @@ import { admission, openPath, type PathState, step } from "../policy/shaping.ts"
 
 /** States kept; beyond it the ones unheard of for longest are forgotten, open ones only. */
 const MOST_PATHS = 20_000;
+/**
+ * Connections to a site until a session with it has gone well, and for how long that is believed: a tarpit
+ * gets no more of ours than this. Postfix begins with five (initial_destination_concurrency).
+ */
+const UNPROVEN_CONNECTIONS = 2;
+const PROOF_MS = 60 * 60_000;
 /** The first and longest silence after failed sessions, as parts of the retry delays: 60 s and 30 min. */
 const FAILURE_PARTS = { first: 1 / 5, longest: 1 / 8 } as const;
 
@@ -36,6 +42,8 @@ export interface PathGrant {
     /** Of the session, or of the standing with the provider. */
     readonly about: "session" | "standing";
   } | null;
+  /** No session has gone well there lately, and that is what keeps the connections few. */
+  readonly unproven: boolean;
   /** Set while fewer connections than usual are had. */
   readonly recovering: { readonly rule: string; readonly reason: string } | null;
 }
@@ -49,6 +57,7 @@ export class PathBook {
     let inUse = 0;
     let suspended: PathGrant["suspended"] = null;
     let recovering: PathGrant["recovering"] = null;
+    let unproven = false;
     for (const about of ["session", "standing"] as const) {
       const key = pathKey(about, source, provider, site);
       const state = this.#paths.get(key)?.state ?? openPath;
@@ -61,14 +70,23 @@ export class PathBook {
         continue;
       }
       const used = this.#inFlight.get(key) ?? 0;
-      // The tighter of the two binds.
-      if (verdict.connections - used < connections - inUse) {
-        connections = verdict.connections;
-        inUse = used;
-      }
+      const isNew = about === "session" && !provenBy(state, now);
+      const granted = isNew ? Math.min(verdict.connections, UNPROVEN_CONNECTIONS) : verdict.connections;
       if (verdict.recovering) recovering = cause;
+      // The tighter of the two binds.
+      if (granted - used < connections - inUse) {
+        connections = granted;
+        inUse = used;
+        unproven = granted < verdict.connections;
+      }
     }
-    return { connections, inUse, suspended, recovering };
+    return { connections, inUse, suspended, recovering, unproven };
+  }
+
+  /** Whether a session of this source with this site has gone well lately. */
+  isProven(source: string, provider: Provider, site: string, now: Instant): boolean {
+    const state = this.#paths.get(pathKey("session", source, provider, site))?.state;
+    return state !== undefined && provenBy(state, now);
   }
 
   /** Whether the peer behind a site has no connection left for this source, whatever the site. */
@@ -167,6 +185,10 @@ export class PathBook {
     const [oldest] = this.#paths.keys();
     if (oldest !== undefined) this.#paths.delete(oldest);
   }
+}
+
+function provenBy({ lastSuccessAt }: PathState, now: Instant): boolean {
+  return now - lastSuccessAt <= PROOF_MS;
 }
 
 function pathKey(about: "session" | "standing", source: string, provider: Provider, site: string): string {

@@ -10,6 +10,7 @@ import type { AllowanceMeter } from "./meter.ts";
 import type { Entry, Parcel } from "./parcel.ts";
 import type { PathBook } from "./paths.ts";
 import type { SiteQueue } from "./siteQueue.ts";
+import type { Slots } from "./slots.ts";
 import type { SpoolGate } from "./spoolGate.ts";
 import type { Statistics } from "./statistics.ts";
 
@@ -27,6 +28,7 @@ export interface QueueState {
   readonly knownSites: Map<string, { readonly site: string; readonly provider: Provider }>;
   readonly meter: AllowanceMeter;
   readonly paths: PathBook;
+  readonly slots: Slots;
   readonly gate: SpoolGate;
   readonly statistics: Statistics;
   usageSince: Instant;
@@ -36,7 +38,7 @@ export interface QueueState {
 const MOST_KNOWN = 20_000;
 
 export function createQueueState(
-  parts: Pick<QueueState, "meter" | "paths" | "gate" | "statistics">,
+  parts: Pick<QueueState, "meter" | "paths" | "slots" | "gate" | "statistics">,
   now: Instant,
 ): QueueState {
   return {

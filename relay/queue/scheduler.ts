@@ -14,6 +14,7 @@ import { type QueueState, rememberSite } from "./queueState.ts";
 import { Roster } from "./roster.ts";
 import { type Rank, ranks } from "./shares.ts";
 import { SiteQueue, tenantOf } from "./siteQueue.ts";
+import { bounded, LOOKUP_MS, minutes } from "./watchdog.ts";
 
 const lowest = ranks.length - 1;
 
@@ -178,16 +179,7 @@ export class Scheduler {
 
   async #ask(question: Question): Promise<void> {
     const { route, domain } = question;
-    let resolution: Resolution;
-    try {
-      resolution =
-        route.to.kind === "smarthost"
-          ? await this.#ports.resolver.resolveHost(route.to.host)
-          : await this.#ports.resolver.resolve(domain);
-    } catch (error) {
-      this.#ports.log.error("the resolver failed", { error });
-      resolution = { kind: "unroutable", permanent: false, enhanced: "4.4.3", reason: String(error) };
-    }
+    const resolution = await this.#lookUp(route, domain);
     this.#asking--;
     this.#forget(question);
     if (!this.#closed) {
@@ -195,6 +187,25 @@ export class Scheduler {
       this.#askMore();
       this.#events.changed();
     }
+  }
+
+  /** Never rejects, and ends. */
+  async #lookUp(route: Route, domain: string): Promise<Resolution> {
+    const { resolver, clock, log, metrics } = this.#ports;
+    const failed = (reason: string) =>
+      ({ kind: "unroutable", permanent: false, enhanced: "4.4.3", reason }) as const;
+    const answer =
+      route.to.kind === "smarthost" ? resolver.resolveHost(route.to.host) : resolver.resolve(domain);
+    try {
+      const resolution = await bounded(clock, answer, LOOKUP_MS);
+      if (resolution !== null) return resolution;
+    } catch (error) {
+      log.error("the resolver failed", { error });
+      return failed(String(error));
+    }
+    metrics.watchdog({ what: "lookup" });
+    log.warn("the watchdog ended a lookup", { route: route.name, afterMs: LOOKUP_MS });
+    return failed(`ended by the watchdog, the lookup did not end within ${minutes(LOOKUP_MS)}`);
   }
 
   #forget(question: Question): void {

@@ -86,11 +86,18 @@ export function aConfig(
 export class ScriptedResolver implements MxResolver {
   readonly answers = new Map<string, Resolution>();
   readonly asked: string[] = [];
+  readonly #lost = new Set<string>();
   #gate: Promise<void> | null = null;
   #open: () => void = () => {};
 
   mx(domain: string, ...hosts: string[]): this {
     this.answers.set(domain, hostsOf(...hosts));
+    return this;
+  }
+
+  /** Lookups of this domain never end. */
+  lose(domain: string): this {
+    this.#lost.add(domain);
     return this;
   }
 
@@ -105,6 +112,7 @@ export class ScriptedResolver implements MxResolver {
 
   async resolve(domain: string): Promise<Resolution> {
     this.asked.push(domain);
+    if (this.#lost.has(domain)) return new Promise<never>(() => {});
     await this.#gate;
     return this.answers.get(domain) ?? hostsOf(`mx.${domain}`);
   }

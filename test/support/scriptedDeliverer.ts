@@ -8,8 +8,11 @@ import type { Clock } from "../../relay/kit/clock.ts";
 import type { Outcome, Reply, SmtpStage } from "../../relay/message.ts";
 import type { Deliverer, DeliveryJob, DeliveryResult } from "../../relay/smtp/delivery.ts";
 
-/** What one recipient hears: an outcome, or "hang" until the transaction is aborted. */
-export type Script = Outcome | "hang";
+/**
+ * What one recipient hears: an outcome, or until the transaction is aborted nothing ("hang") or a word a
+ * minute ("trickle"), or nothing even when it is ("deaf").
+ */
+export type Script = Outcome | "hang" | "trickle" | "deaf";
 
 export interface SeenJob {
   readonly at: number;
@@ -115,9 +118,12 @@ export class ScriptedDeliverer implements Deliverer {
       if (this.#gate !== null) await Promise.race([this.#gate, aborted(job.signal)]);
       if (job.signal.aborted) return this.#broken(job, at);
       const scripts = job.recipients.map(({ address }) => this.#next(address, job));
-      const outcomes = scripts.filter((script) => script !== "hang");
+      const outcomes = scripts.filter((script) => typeof script !== "string");
       if (outcomes.length < scripts.length) {
+        if (scripts.includes("deaf")) await new Promise<never>(() => {});
+        const quiet = scripts.includes("trickle") ? this.#trickle(job) : () => {};
         await aborted(job.signal);
+        quiet();
         return this.#broken(job, at);
       }
       return this.#result(job, at, outcomes);
@@ -132,6 +138,16 @@ export class ScriptedDeliverer implements Deliverer {
   }
 
   async close(): Promise<void> {}
+
+  #trickle(job: DeliveryJob): () => void {
+    let cancel = () => {};
+    const word = () => {
+      job.progress?.();
+      cancel = this.#clock.after(60_000, word);
+    };
+    word();
+    return () => cancel();
+  }
 
   #next(address: string, job: DeliveryJob): Script {
     const rule = this.#rules.find(({ matches, left }) => left > 0 && matches(address, job));

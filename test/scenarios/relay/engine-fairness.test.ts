@@ -1,7 +1,7 @@
 /** No site, domain or customer starves the rest, however long its queue and however dead its servers. */
 import { expect, test } from "vitest";
 
-import { aConfig, QueueDriver } from "../../support/queueDriver.ts";
+import { aConfig, hours, minutes, QueueDriver, seconds } from "../../support/queueDriver.ts";
 import { refused, unreachable } from "../../support/scriptedDeliverer.ts";
 
 const twoDomains = aConfig({
@@ -66,13 +66,84 @@ test("dead and deferring sites do not hold the living", async () => {
 
 test("a held connection of one site leaves the cap to the others", async () => {
   const story = await QueueDriver.open({ limits: { transactions: 12 } });
+  await story.send({ to: "first@tarpit.test" });
   story.peers.on("@tarpit.test", "hang");
   for (let index = 0; index < 100; index++) await story.send({ to: `u${index}@tarpit.test` });
   await story.send({ to: "one@alive.test" });
   await story.settle();
 
   expect(story.peers.running).toBe(10);
-  expect(story.peers.delivered).toEqual(["one@alive.test"]);
+  expect(story.peers.delivered).toEqual(["first@tarpit.test", "one@alive.test"]);
+});
+
+test("a site that nothing has gone well with gets two connections, and all of them once something has", async () => {
+  const story = await QueueDriver.open();
+  story.peers.hold();
+  const ids: string[] = [];
+  for (let index = 0; index < 40; index++) ids.push(await story.send({ to: `u${index}@new.test` }));
+
+  expect(story.peers.running).toBe(2);
+  expect(story.why(ids.at(-1) ?? "")).toEqual({
+    kind: "ConnectionLimit",
+    text: "all 2 connections of address a to site mx.new.test are in use: the first messages to a site have to go well before it gets more",
+    until: null,
+  });
+  story.peers.release();
+  story.peers.hold();
+  await story.settle();
+  expect(story.peers.running).toBe(10);
+});
+
+test("tarpits hold up strangers for half a minute at most, and nobody who has answered lately", async () => {
+  const limits = { transactions: 10, slowTransactions: 60, slowAfterMs: 30 * seconds };
+  const story = await QueueDriver.open({ limits });
+  await story.send({ to: "first@known.test", credential: "other" });
+  story.apply(aConfig({ paused: true }));
+  for (let site = 0; site < 30; site++) {
+    story.peers.on(`@pit${site}.test`, site % 2 === 0 ? "hang" : "trickle");
+    for (let index = 0; index < 10; index++) await story.send({ to: `u${index}@pit${site}.test` });
+  }
+  story.apply(aConfig());
+  await story.settle();
+  const secondsTo = async (address: string, credential: string) => {
+    const began = story.clock.now();
+    await story.send({ to: address, credential });
+    while (!story.peers.delivered.includes(address) && story.clock.now() - began < 1 * hours)
+      await story.clock.advance(1 * seconds);
+    return (story.clock.now() - began) / seconds;
+  };
+
+  // The dumper's own mail, another customer's, and a site that nobody has written to before.
+  const known = [await secondsTo("a@known.test", "app"), await secondsTo("b@known.test", "other")];
+  const stranger = await secondsTo("c@new.test", "other");
+  await story.clock.advance(10 * minutes);
+  const later = await secondsTo("d@newer.test", "other");
+
+  console.info(
+    `30 tarpits: a known site after ${known.join(" and ")} s (bound 0), a new one after ${stranger} s, ten minutes later ${later} s (bound 30)`,
+  );
+  expect(known).toEqual([0, 0]);
+  expect(stranger).toBeLessThanOrEqual(30);
+  expect(later).toBeLessThanOrEqual(30);
+  expect(story.peers.running).toBeLessThanOrEqual(60);
+});
+
+test("while every place is taken, a message says so", async () => {
+  const limits = { transactions: 4, slowTransactions: 1, slowAfterMs: 30 * seconds };
+  const story = await QueueDriver.open({ limits });
+  story.peers.on("@pit.test", "hang").on("@pot.test", "hang");
+  for (let index = 0; index < 2; index++) {
+    for (const site of ["pit", "pot"]) await story.send({ to: `u${index}@${site}.test` });
+  }
+  await story.clock.advance(31 * seconds);
+  const id = await story.send({ to: "one@alive.test" });
+
+  expect(story.why(id)).toEqual({
+    kind: "Due",
+    text: "in turn: 1 ready for this site, 0 under way; all 2 transactions to sites that have not answered lately are in use, and 1 slow ones",
+    until: null,
+  });
+  expect(story.peers.running).toBe(3);
 });
 
 const shapes = [
