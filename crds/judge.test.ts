@@ -37,7 +37,7 @@ describe("judgeManifest() gives a good manifest back", () => {
             sessions: 5000,
             sessionsPerClient: 200,
           },
-          auth: { credentials: [{ name: "app", domains: [] }] },
+          auth: { credentials: [{ name: "app", domains: [] }], deletionPolicy: "Retain" },
           storage: { size: "10Gi" },
           queue: {
             expireAfterSeconds: 432_000,

@@ -298,6 +298,10 @@ export const smtpRelaySpec = z.strictObject({
           "x-kubernetes-list-type": "map",
           "x-kubernetes-list-map-keys": ["name"],
         }),
+      deletionPolicy: z.enum(["Retain", "Delete"]).default("Retain").meta({
+        description:
+          "What happens to the passwords and the self-signed certificate the operator made when this object is deleted. Retain: their Secrets stay, and a relay of the same name goes on with them, so that no application has to be told anything.",
+      }),
     })
     .prefault({})
     .meta({ description: "Authentication of clients." }),

@@ -146,14 +146,25 @@ export function dnsQuestion(record: { readonly type: string; readonly name: stri
 /** Something only chance or a key generator can make; satisfied by the reconciler, then planned again. */
 export type Need =
   /** A Secret with a fresh password under `password`, completed by the plan on the next pass. */
-  | { readonly kind: "password"; readonly secretName: string; readonly credential: string }
+  | {
+      readonly kind: "password";
+      readonly secretName: string;
+      readonly credential: string;
+      /** Of a Secret of ours: one of that name without them is somebody else's and is left alone. */
+      readonly labels: Readonly<Record<string, string>>;
+    }
   | {
       readonly kind: "dkimKey";
       readonly secretName: string;
       readonly selector: string;
       readonly algorithm: "rsa-sha256" | "ed25519-sha256";
     }
-  | { readonly kind: "certificate"; readonly secretName: string; readonly hostname: string };
+  | {
+      readonly kind: "certificate";
+      readonly secretName: string;
+      readonly hostname: string;
+      readonly labels: Readonly<Record<string, string>>;
+    };
 
 /** Why the object cannot be served as written; `reason` comes from crds/conditions.ts. */
 export interface Problem {

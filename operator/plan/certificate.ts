@@ -8,9 +8,10 @@ import type { Reason } from "../../crds/conditions.ts";
 import { configFiles } from "../../relay/contract/endpoints.ts";
 import type { ApplyObject } from "../adapters/kubeClient.ts";
 import type { Need, Plan, Problem, RelayWorld, SecretObject } from "../world.ts";
+import { relayLabels } from "./labels.ts";
 import { relayNames } from "./names.ts";
 import { blocking, degraded } from "./problem.ts";
-import { relaySecret, secretText } from "./secrets.ts";
+import { foreign, keptSecret, madeFor, secretText } from "./secrets.ts";
 
 export interface Certificate {
   readonly certificatePem: string;
@@ -66,6 +67,12 @@ function selfSigned(world: RelayWorld): CertificatePlan {
   const { relay, now } = world;
   const name = relayNames(relay.metadata.name).selfSignedSecret;
   const secret = world.secrets.get(name);
+  if (secret !== undefined && !madeFor(relay, secret)) {
+    const kept = keptCertificate(world);
+    const message = `${foreign(name)}. Name it in spec.certificate.secretRef to use it, or delete it.`;
+    const problem = kept === null ? blocking : degraded;
+    return { ...none, certificate: kept, problems: [problem("CertificateInvalid", message)] };
+  }
   const read = secret === undefined ? null : readPair(secret);
   if (secret === undefined || read === null || typeof read === "string") {
     return {
@@ -75,7 +82,14 @@ function selfSigned(world: RelayWorld): CertificatePlan {
       deletes: secret === undefined ? [] : [deletion(relay.metadata.namespace, name)],
       needs:
         secret === undefined
-          ? [{ kind: "certificate", secretName: name, hostname: relay.spec.hostname }]
+          ? [
+              {
+                kind: "certificate",
+                secretName: name,
+                hostname: relay.spec.hostname,
+                labels: relayLabels(relay.metadata.name, "certificate"),
+              },
+            ]
           : [],
       problems: [],
     };
@@ -86,7 +100,7 @@ function selfSigned(world: RelayWorld): CertificatePlan {
     Date.parse(read.certificate.validTo) - now < RENEW_BEFORE_MS;
   // Deleted now and made on the next look; the copy in the runtime Secret serves meanwhile.
   if (outdated) return { ...none, certificate, deletes: [deletion(relay.metadata.namespace, name)] };
-  const object = relaySecret(relay, name, "certificate", secret.data ?? {}, { type: "kubernetes.io/tls" });
+  const object = keptSecret(relay, name, "certificate", secret.data ?? {}, { type: "kubernetes.io/tls" });
   return { ...none, certificate, objects: [object] };
 }
 

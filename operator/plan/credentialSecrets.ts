@@ -1,13 +1,14 @@
 /**
  * The Secrets an application mounts: host, port, username, password and the whole as a URI, as database
  * operators make them. With a self-signed certificate also `ca.crt`, so that a client has something to
- * trust. An existing password is kept.
+ * trust. An existing password is kept, also that of a relay of this name that is gone: delete and re-create
+ * (a GitOps prune, a typo) changes no application's login.
  */
 import type { ApplyObject } from "../adapters/kubeClient.ts";
 import type { RelayWorld } from "../world.ts";
 import type { Certificate } from "./certificate.ts";
 import { connectionSettings, type ReadCredential } from "./credentials.ts";
-import { base64, relaySecret } from "./secrets.ts";
+import { base64, keptSecret } from "./secrets.ts";
 
 export function credentialSecrets(
   world: RelayWorld,
@@ -28,7 +29,7 @@ export function credentialSecrets(
     };
     if (certificate?.selfSigned === true) entries["ca.crt"] = certificate.certificatePem;
     return [
-      relaySecret(
+      keptSecret(
         world.relay,
         secretName,
         "credentials",

@@ -9,10 +9,11 @@ import type { SmtpRelay } from "../../crds/kinds.ts";
 import type { SmtpRelaySpec, SmtpRelayStatus } from "../../crds/smtpRelay.ts";
 import type { Credential } from "../../relay/contract/config.ts";
 import type { Need, Problem, RelayWorld } from "../world.ts";
+import { relayLabels } from "./labels.ts";
 import { relayNames } from "./names.ts";
 import type { PasswordToHash } from "./passwords.ts";
 import { degraded } from "./problem.ts";
-import { secretText } from "./secrets.ts";
+import { foreign, madeFor, secretText } from "./secrets.ts";
 import type { PlanTools } from "./tools.ts";
 
 type CredentialSpec = SmtpRelaySpec["auth"]["credentials"][number];
@@ -63,6 +64,9 @@ function readCredential(spec: CredentialSpec, world: RelayWorld): ReadCredential
     return invalid(`its Secret would be ${secretName}, which is the relay's own; choose another name.`);
   }
   const secret = world.secrets.get(secretName);
+  if (ours && secret !== undefined && !madeFor(world.relay, secret)) {
+    return invalid(`${foreign(secretName)}. Name it in secretRef to use it, or delete one of the two.`);
+  }
   if (secret === undefined && !ours) {
     return {
       ...base,
@@ -105,10 +109,11 @@ function unknownDomains(spec: CredentialSpec, world: RelayWorld): readonly strin
 }
 
 /** Passwords to be made. */
-export function passwordNeeds(credentials: readonly ReadCredential[]): readonly Need[] {
+export function passwordNeeds(relay: SmtpRelay, credentials: readonly ReadCredential[]): readonly Need[] {
+  const labels = relayLabels(relay.metadata.name, "credentials");
   return credentials
     .filter((one) => one.ours && one.password === null && one.problem === null)
-    .map((one) => ({ kind: "password", secretName: one.secretName, credential: one.spec.name }));
+    .map((one) => ({ kind: "password", secretName: one.secretName, credential: one.spec.name, labels }));
 }
 
 /** The passwords `planRelay` will ask to have hashed, each with the hash in force. */

@@ -3,9 +3,10 @@ import { expect, test } from "vitest";
 import { relayConfig } from "../../relay/contract/config.ts";
 import { aPod, aRelay, aSecret, aSilentPod } from "../../test/support/builders.ts";
 import { rsaPem } from "../../test/support/dkimKeys.ts";
+import { relayLabels } from "./labels.ts";
 import { configOf, hashOf, object, plan, secrets, text } from "../../test/support/relayWorld.ts";
 
-test("a relay becomes these objects, in this order, all owned by it", () => {
+test("a relay becomes these objects, in this order, owned by it but for what applications hold", () => {
   const { objects, needs, problems } = plan();
 
   expect(objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([
@@ -19,7 +20,10 @@ test("a relay becomes these objects, in this order, all owned by it", () => {
     "PodDisruptionBudget mail",
     "StatefulSet mail",
   ]);
-  expect(new Set(objects.map(({ metadata }) => metadata.ownerReferences?.[0]?.uid))).toEqual(
+  expect(
+    objects.flatMap(({ metadata }) => (metadata.ownerReferences === undefined ? [metadata.name] : [])),
+  ).toEqual(["mail-tls-self-signed", "mail-app"]);
+  expect(new Set(objects.flatMap(({ metadata }) => metadata.ownerReferences?.[0]?.uid ?? []))).toEqual(
     new Set(["SmtpRelay-default-mail"]),
   );
   expect(new Set(objects.map(({ metadata }) => metadata.labels?.["smtprelay.dev/relay"]))).toEqual(
@@ -239,8 +243,18 @@ test("what only chance can make is asked for, and pods wait for a certificate", 
   const { needs, config, objects, problems } = plan({ secrets: new Map() });
 
   expect(needs).toEqual([
-    { kind: "certificate", secretName: "mail-tls-self-signed", hostname: "mail.example.com" },
-    { kind: "password", secretName: "mail-app", credential: "app" },
+    {
+      kind: "certificate",
+      secretName: "mail-tls-self-signed",
+      hostname: "mail.example.com",
+      labels: relayLabels("mail", "certificate"),
+    },
+    {
+      kind: "password",
+      secretName: "mail-app",
+      credential: "app",
+      labels: relayLabels("mail", "credentials"),
+    },
   ]);
   expect(config).toBeNull();
   expect(objects.map(({ kind }) => kind)).toEqual([

@@ -56,7 +56,7 @@ export function planRelay(world: RelayWorld, tools: PlanTools): RelayPlan {
   return {
     objects,
     deletes: certificate.deletes,
-    needs: [...certificate.needs, ...passwordNeeds(credentials)],
+    needs: [...certificate.needs, ...passwordNeeds(relay, credentials)],
     problems: [...certificate.problems, ...problems, ...credentials.flatMap(({ problem }) => problem ?? [])],
     config,
   };

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { aDomain, anEnvironment, aRelay, aSecret, NOON } from "../../test/support/builders.ts";
+import { aDomain, anEnvironment, aRelay, aRelaySecret, aSecret, NOON } from "../../test/support/builders.ts";
 import { makeCertificate } from "../../test/support/certificate.ts";
 import {
   activeDomain,
@@ -31,6 +31,41 @@ test("an application finds all it needs in one Secret", () => {
     uri: "smtp://app:s3%2Fcret@mail.example.com:587",
   });
   expect(text(made, "mail-app", "ca.crt")).toBe(certificate.cert);
+});
+
+test("passwords and a self-signed certificate outlive the relay, or go with it on wish", () => {
+  const deletes = aRelay({ spec: { auth: { deletionPolicy: "Delete" } } });
+  const owned = (made: ReturnType<typeof plan>) =>
+    made.objects.flatMap(({ kind, metadata }) =>
+      kind === "Secret" && metadata.ownerReferences !== undefined ? [metadata.name] : [],
+    );
+
+  expect(owned(plan())).toEqual(["mail-runtime"]);
+  expect(owned(plan({ relay: deletes }))).toEqual(["mail-tls-self-signed", "mail-app", "mail-runtime"]);
+});
+
+test("a Secret of that name that was not made for this relay is neither used nor touched", () => {
+  const own = aSecret("mail-app", { password: "somebody's" });
+  const others = aRelaySecret("mail-app", { password: "another relay's" }, "mai");
+  const { "tls.crt": _, ...tls } = secrets["mail-tls-self-signed"].data ?? {};
+  const pair = aSecret("mail-tls-self-signed", {});
+  for (const secret of [own, others]) {
+    const made = plan({ secrets: new Map(Object.entries({ ...secrets, "mail-app": secret })) });
+
+    expect(object(made, "Secret", "mail-app")).toBeUndefined();
+    expect([made.needs, configOf(made).credentials]).toEqual([[], []]);
+    expect(made.problems).toMatchObject([
+      {
+        reason: "SecretInvalid",
+        message: expect.stringContaining("Secret mail-app exists and was not made for this relay") as string,
+      },
+    ]);
+  }
+  const made = plan({
+    secrets: new Map(Object.entries({ ...secrets, "mail-tls-self-signed": { ...pair, data: tls } })),
+  });
+  expect([made.deletes, made.needs, made.config]).toEqual([[], [], null]);
+  expect(made.problems).toMatchObject([{ severity: "Blocking", reason: "CertificateInvalid" }]);
 });
 
 test("local mode shows the host and port that reach it", () => {

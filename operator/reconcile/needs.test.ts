@@ -47,7 +47,9 @@ function stage() {
 
 const rsa = { kind: "dkimKey", secretName: "keys", selector: "r1", algorithm: "rsa-sha256" } as const;
 const ed25519 = { kind: "dkimKey", secretName: "keys", selector: "e1", algorithm: "ed25519-sha256" } as const;
-const password = { kind: "password", secretName: "mail-app", credential: "app" } as const;
+const labels = { "smtprelay.dev/relay": "mail" };
+const password = { kind: "password", secretName: "mail-app", credential: "app", labels } as const;
+const pair = { kind: "certificate", secretName: "tls", hostname: "mail.example.com", labels } as const;
 
 test("keys of one Secret are made together, each under its selector", async () => {
   const { satisfy, read } = stage();
@@ -93,9 +95,22 @@ test("a password is 32 characters that need no quoting, and stays", async () => 
   expect((await read("mail-app")).entries["password"]).toBe(first);
 });
 
+test("a password is never put into a Secret that somebody else made, and ours says whose it is", async () => {
+  const { cluster, satisfy, read } = stage();
+  await satisfy([{ ...password, secretName: "mail-crm" }]);
+  expect((await read("mail-crm")).labels).toEqual(labels);
+
+  await cluster.apply(
+    { apiVersion: "v1", kind: "Secret", metadata: { name: "mail-app", namespace: "default" }, data: {} },
+    "someone",
+  );
+  await satisfy([password]);
+  expect((await read("mail-app")).entries).toEqual({});
+});
+
 test("a certificate comes with its key, in a Secret of the type for them", async () => {
   const { satisfy, read } = stage();
-  await satisfy([{ kind: "certificate", secretName: "tls", hostname: "mail.example.com" }]);
+  await satisfy([pair]);
 
   expect(await read("tls")).toMatchObject({
     type: "kubernetes.io/tls",
@@ -109,13 +124,13 @@ test("half a certificate is made whole with a pair that fits", async () => {
     {
       apiVersion: "v1",
       kind: "Secret",
-      metadata: { name: "tls", namespace: "default" },
+      metadata: { name: "tls", namespace: "default", labels },
       type: "kubernetes.io/tls",
       data: { "tls.crt": Buffer.from("orphan").toString("base64") },
     },
     "someone",
   );
-  await satisfy([{ kind: "certificate", secretName: "tls", hostname: "mail.example.com" }]);
+  await satisfy([pair]);
 
   expect((await read("tls")).entries).toEqual({ "tls.crt": "for mail.example.com", "tls.key": "key 1" });
 });

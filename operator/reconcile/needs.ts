@@ -42,6 +42,8 @@ export class Needs {
       const planned = plan.objects.find(
         (object) => object.kind === "Secret" && object.metadata.name === name,
       );
+      // Made by somebody else between our look and now: the next look finds it and says so.
+      if (found !== null && needs.some((need) => !fits(found, need))) continue;
       const existing = (found as SecretObject | null)?.data ?? {};
       const made: Record<string, string> = {};
       const key = `${namespace}/${name}`;
@@ -60,7 +62,7 @@ export class Needs {
       if (Object.keys(made).length === 0) continue;
       this.#remember(key, made);
       await writer.applyAlways({
-        ...secretFrame(name, namespace, found, planned),
+        ...secretFrame(name, namespace, found, planned, needs),
         type: typeOf(found, planned, needs),
         data: { ...existing, ...made },
       });
@@ -92,6 +94,12 @@ export class Needs {
   }
 }
 
+/** A key may be put into a Secret that its owner made; a password or certificate into one of ours only. */
+function fits(found: KubeObject, need: Need): boolean {
+  if (need.kind === "dkimKey") return true;
+  return Object.entries(need.labels).every(([key, value]) => found.metadata.labels?.[key] === value);
+}
+
 function entriesOf(need: Need): string[] {
   switch (need.kind) {
     case "password":
@@ -109,8 +117,11 @@ function secretFrame(
   namespace: string,
   found: KubeObject | null,
   planned: ApplyObject | undefined,
+  needs: readonly Need[],
 ): ApplyObject {
-  const { labels, annotations, ownerReferences } = planned?.metadata ?? found?.metadata ?? {};
+  const known = planned?.metadata ?? found?.metadata;
+  const fresh = needs.flatMap((need) => ("labels" in need ? [{ ...need.labels }] : []))[0];
+  const { labels, annotations, ownerReferences } = known ?? (fresh === undefined ? {} : { labels: fresh });
   // Not what the plan wants yet: its hash would say so.
   const { [APPLIED_HASH]: _hash, ...kept } = annotations ?? {};
   return {

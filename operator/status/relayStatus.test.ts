@@ -7,7 +7,7 @@ import {
   aPod,
   aPool,
   aRelay,
-  aSecret,
+  aRelaySecret,
   aSilentPod,
   NOON,
 } from "../../test/support/builders.ts";
@@ -29,10 +29,10 @@ const warm = aPool({
   },
 });
 const secrets = new Map([
-  ["mail-app", aSecret("mail-app", { password: "secret" })],
+  ["mail-app", aRelaySecret("mail-app", { password: "secret" })],
   [
     "mail-tls-self-signed",
-    aSecret("mail-tls-self-signed", { "tls.crt": certificate.cert, "tls.key": certificate.key }),
+    aRelaySecret("mail-tls-self-signed", { "tls.crt": certificate.cert, "tls.key": certificate.key }),
   ],
 ]);
 

@@ -10,6 +10,7 @@ import type { IpPool, ResourceMeta, SendingDomain, SmtpRelay } from "../../crds/
 import { sendingDomainSpec, type SendingDomainStatus } from "../../crds/sendingDomain.ts";
 import { smtpRelaySpec, type SmtpRelayStatus } from "../../crds/smtpRelay.ts";
 import type { KubeObject } from "../../operator/adapters/kubeClient.ts";
+import { relayLabels } from "../../operator/plan/labels.ts";
 import { CLUSTER_RHYTHM, type Environment, type PodView, type SecretObject } from "../../operator/world.ts";
 import type { RelayReport } from "../../relay/contract/report.ts";
 
@@ -140,6 +141,16 @@ export function aSecret(
       Object.entries(entries).map(([key, text]) => [key, Buffer.from(text).toString("base64")]),
     ),
   };
+}
+
+/** One that the operator made for a relay, `mail` unless said otherwise. */
+export function aRelaySecret(
+  name: string,
+  entries: Readonly<Record<string, string>>,
+  relay = "mail",
+): SecretObject {
+  const secret = aSecret(name, entries);
+  return { ...secret, metadata: { ...secret.metadata, labels: relayLabels(relay, "credentials") } };
 }
 
 export function anEnvironment(overrides: Partial<Environment> = {}): Environment {

@@ -2,7 +2,7 @@
 import { planRelay } from "../../operator/plan/relay.ts";
 import type { PlanTools } from "../../operator/plan/tools.ts";
 import type { RelayPlan, RelayWorld } from "../../operator/world.ts";
-import { aDomain, anEnvironment, aPool, aRelay, aSecret, NOON } from "./builders.ts";
+import { aDomain, anEnvironment, aPool, aRelay, aRelaySecret, aSecret, NOON } from "./builders.ts";
 import { makeCertificate } from "./certificate.ts";
 import { ed25519Pem, rsaPem } from "./dkimKeys.ts";
 
@@ -53,8 +53,8 @@ export const readyPool = aPool({
 });
 
 export const secrets = {
-  "mail-app": aSecret("mail-app", { password: "s3/cret" }),
-  "mail-tls-self-signed": aSecret("mail-tls-self-signed", {
+  "mail-app": aRelaySecret("mail-app", { password: "s3/cret" }),
+  "mail-tls-self-signed": aRelaySecret("mail-tls-self-signed", {
     "tls.crt": certificate.cert,
     "tls.key": certificate.key,
   }),

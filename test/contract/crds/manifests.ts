@@ -59,6 +59,7 @@ export const full: Readonly<Record<KindName, Manifest>> = {
         { name: "crm", domains: ["crm.example.com"], secretRef: { name: "crm-smtp" } },
         { name: "app", domains: ["example.com"], queueClass: "transactional" },
       ],
+      deletionPolicy: "Delete",
     },
     storage: { size: "20Gi", className: "fast-ssd" },
     podTemplate: {

@@ -86,6 +86,39 @@ test("a deleted relay takes its children with it, and nothing makes them again",
 
   expect(await names(resources.statefulSets)).toEqual([]);
   expect(await names(resources.services)).toEqual([]);
-  expect(await names(resources.secrets)).toEqual(["example-com-dkim"]);
+  expect((await names(resources.secrets)).toSorted()).toEqual([
+    "example-com-dkim",
+    "mail-app",
+    "mail-tls-self-signed",
+  ]);
   expect(await world.condition("SendingDomain", "example-com", "Ready")).toBe("False RelayMissing");
+});
+
+test("a relay that is deleted and made again goes on with its passwords and its certificate", async () => {
+  const entries = async () => [await world.secret("mail-app"), await world.secret("mail-tls-self-signed")];
+  const before = await entries();
+  expect(before[0]?.["password"]).toBeDefined();
+  await world.remove("SmtpRelay", "mail");
+  await world.clock.advance(60_000);
+  expect(await world.secret("mail-runtime")).toBeNull();
+
+  await world.apply(world.relay());
+  await world.clock.advance(120_000);
+  expect(await entries()).toEqual(before);
+  expect(world.fleet.config("mail-0")?.credentials.map(({ name }) => name)).toEqual(["app"]);
+});
+
+test("with deletionPolicy Delete they go with the relay, and a new one has others", async () => {
+  const password = async () => (await world.secret("mail-app"))?.["password"];
+  await world.apply(world.relay({ auth: { deletionPolicy: "Delete" } }));
+  await world.clock.advance(10_000);
+  const before = await password();
+  await world.remove("SmtpRelay", "mail");
+  await world.clock.advance(60_000);
+  expect(await world.secret("mail-app")).toBeNull();
+  expect(await world.secret("mail-tls-self-signed")).toBeNull();
+
+  await world.apply(world.relay());
+  await world.clock.advance(120_000);
+  expect(await password()).not.toBe(before);
 });

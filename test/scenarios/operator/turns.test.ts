@@ -24,7 +24,15 @@ import {
 } from "../../../operator/world.ts";
 import { type RelayConfig, relayConfig } from "../../../relay/contract/config.ts";
 import type { RelayReport } from "../../../relay/contract/report.ts";
-import { aDomain, anEnvironment, aPool, aRelay, aReport, aSecret, NOON } from "../../support/builders.ts";
+import {
+  aDomain,
+  anEnvironment,
+  aPool,
+  aRelay,
+  aRelaySecret,
+  aReport,
+  NOON,
+} from "../../support/builders.ts";
 import { misplacedReasons } from "../../support/placements.ts";
 import { makeCertificate } from "../../support/certificate.ts";
 
@@ -131,10 +139,10 @@ class Turns {
       allPools: [this.pool],
       poolRelays: [this.relay],
       secrets: new Map([
-        ["mail-app", aSecret("mail-app", { password: "secret" })],
+        ["mail-app", aRelaySecret("mail-app", { password: "secret" })],
         [
           "mail-tls-self-signed",
-          aSecret("mail-tls-self-signed", { "tls.crt": certificate.cert, "tls.key": certificate.key }),
+          aRelaySecret("mail-tls-self-signed", { "tls.crt": certificate.cert, "tls.key": certificate.key }),
         ],
       ]),
       statefulSet: null,
