@@ -14,6 +14,7 @@ import { watchConfig } from "./config/watch.ts";
 import { STATUS_PORT, statusPaths } from "./contract/endpoints.ts";
 import { systemClock as clock } from "./kit/clock.ts";
 import { Lifecycle } from "./kit/lifecycle.ts";
+import { standardError } from "./kit/lineWriter.ts";
 import { createLoadProbe } from "./kit/loadProbe.ts";
 import { createLog } from "./kit/log.ts";
 import { systemRandom as random } from "./kit/random.ts";
@@ -39,7 +40,7 @@ async function main(): Promise<void> {
   const log = createLog({
     clock,
     level: boot.logLevel,
-    write: (line) => process.stderr.write(line),
+    write: standardError(),
     // Before the first configuration nothing is said about anyone.
     privacy: () => service?.config?.config.privacy.addressesInLogs ?? "Omitted",
   }).with({ pod: boot.podName });

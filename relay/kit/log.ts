@@ -47,15 +47,10 @@ export function createLog(options: LogOptions, bound: LogFields = {}): Log {
     (level: LogLevel) =>
     (message: string, fields: LogFields = {}) => {
       if (ranks[level] < ranks[options.level]) return;
-      const entry: Record<string, unknown> = {
-        time: new Date(options.clock.now()).toISOString(),
-        level,
-        message,
-      };
-      for (const [key, value] of Object.entries({ ...bound, ...fields })) {
-        if (!secretName.test(key)) entry[key] = printable(value);
-      }
-      options.write(`${JSON.stringify(entry)}\n`);
+      let text = `{"time":"${isoTime(options.clock.now())}","level":"${level}","message":${JSON.stringify(message)}`;
+      for (const key in bound) if (!(key in fields)) text += member(key, bound[key]);
+      for (const key in fields) text += member(key, fields[key]);
+      options.write(`${text}}\n`);
     };
   return {
     debug: line("debug"),
@@ -85,6 +80,29 @@ export function maskAddress(mailbox: string, privacy: AddressPrivacy): string {
     case "Omitted":
       return "(omitted)";
   }
+}
+
+/** Names of fields are few and written in our source: each is judged and quoted once. */
+const quotedNames = new Map<string, string>();
+
+/** `,"name":value`, or nothing for what is not to be told. */
+function member(name: string, value: unknown): string {
+  let quoted = quotedNames.get(name);
+  if (quoted === undefined) {
+    quoted = secretName.test(name) ? "" : `,${JSON.stringify(name)}:`;
+    quotedNames.set(name, quoted);
+  }
+  if (quoted === "" || value === undefined) return "";
+  if (typeof value === "number") return quoted + (Number.isFinite(value) ? String(value) : "null");
+  return `${quoted}${JSON.stringify(printable(value)) ?? "null"}`;
+}
+
+let lastTime = { at: Number.NaN, text: "" };
+
+/** Lines of one millisecond share their time. */
+function isoTime(at: number): string {
+  if (at !== lastTime.at) lastTime = { at, text: new Date(at).toISOString() };
+  return lastTime.text;
 }
 
 function printable(value: unknown): unknown {
