@@ -131,6 +131,10 @@ function describe(
       ...(notify === undefined ? {} : { notify }),
       ...(orcpt === undefined ? {} : { orcpt }),
     })),
+    contentAtHand() {
+      const pieces = ports.spool.atHand(message.id);
+      return pieces === null || signature.length === 0 ? pieces : [signature, ...pieces];
+    },
     content: () => Readable.from(contentOf(ports, message, signature, watchdog), { objectMode: false }),
     signal: watchdog.signal,
     progress: watchdog.moved,

@@ -29,6 +29,8 @@ import type { ContentLocation, MetadataRecord } from "./log/metadata.ts";
 import { defaultLimits, type SpoolLimits } from "./log/limits.ts";
 import { MetadataLog } from "./log/metadataLog.ts";
 import { recoverSpool } from "./log/recovery.ts";
+import { dataOf } from "./log/contentBlocks.ts";
+import { HeldContents } from "./log/heldContents.ts";
 import { SharedFiles } from "./log/sharedFiles.ts";
 import { SpoolIndex } from "./log/spoolIndex.ts";
 import { Upkeep } from "./log/upkeep.ts";
@@ -83,6 +85,7 @@ class FileSpool implements Spool, WriterHost {
   readonly #committer: Committer;
   readonly #upkeep: Upkeep;
   readonly #reading: SharedFiles;
+  readonly #held: HeldContents;
   readonly #writers = new Map<MessageId, SpoolWriter>();
   #life: "new" | "open" | "closing" = "new";
   #closing: Promise<void> | undefined;
@@ -94,6 +97,7 @@ class FileSpool implements Spool, WriterHost {
     const { files, directory, limits, log, clock } = parts;
     const now = () => clock.now();
     this.#reading = new SharedFiles(files);
+    this.#held = new HeldContents(limits.heldBytes);
     this.inlineBytes = limits.inlineBytes;
     this.budget = { usedBytes: 0, limitBytes: limits.bufferedBytes };
     const index = this.#index;
@@ -125,8 +129,10 @@ class FileSpool implements Spool, WriterHost {
       beforeBatch: () => upkeep.checkpointIfDue(),
       afterBatch: () => upkeep.compactIfDue(),
       sealed: () => upkeep.tidy("leaving a full segment", () => contents.seal()),
-      discard: (id, content, sizeBytes) =>
-        upkeep.start("deleting content", () => contents.release(id, content, sizeBytes)),
+      discard: (id, content, sizeBytes) => {
+        this.#held.release(id);
+        upkeep.start("deleting content", () => contents.release(id, content, sizeBytes));
+      },
     });
     this.#metadata = metadata;
     this.#contents = contents;
@@ -188,6 +194,8 @@ class FileSpool implements Spool, WriterHost {
 
   async record(updates: readonly RecipientUpdate[]): Promise<void> {
     this.#mustBeOpen();
+    // Whoever waits on waits for minutes: memory is for those who come after.
+    for (const { id } of updates) this.#held.release(id);
     await this.#submit(updates.flatMap((update) => this.#index.recordOf(update) ?? []));
   }
 
@@ -195,6 +203,11 @@ class FileSpool implements Spool, WriterHost {
     this.#mustBeOpen();
     const at = this.#parts.clock.now();
     await this.#submit(records.map(({ counter, taken }) => ({ kind: "usage", counter, taken, at })));
+  }
+
+  atHand(id: MessageId): readonly Buffer[] | null {
+    this.#mustBeOpen();
+    return this.#held.get(id);
   }
 
   read(id: MessageId, range?: { readonly start: number; readonly end?: number }): Readable {
@@ -243,13 +256,13 @@ class FileSpool implements Spool, WriterHost {
     return this.#parts.files.syncFolder(this.#parts.directory);
   }
 
-  submit(message: QueuedMessage, content: Content | null): Promise<void> {
+  async submit(message: QueuedMessage, content: Content | null): Promise<void> {
     const records = (location: ContentLocation): MetadataRecord[] => [
       { kind: "message", message, content: location },
     ];
-    return content === null
-      ? this.#committer.submitRecords(records(null))
-      : this.#committer.submitContent(content, records, message.recipients.length);
+    if (content === null) return this.#committer.submitRecords(records(null));
+    await this.#committer.submitContent(content, records, message.recipients.length);
+    this.#held.hold(message.id, dataOf(content.blocks));
   }
 
   ended(writer: SpoolWriter): void {

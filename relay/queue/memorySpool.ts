@@ -41,6 +41,8 @@ class MemorySpool implements Spool {
   readonly #clock: Clock;
   readonly #disk: MemoryDisk;
   readonly #index = new SpoolIndex();
+  /** Committed in this life and not deferred since: what a store with files still has in memory. */
+  readonly #fresh = new Set<MessageId>();
   readonly #listeners: ((health: SpoolHealth) => void)[] = [];
   #health: SpoolHealth = { state: "Ok" };
   #closed = false;
@@ -92,6 +94,7 @@ class MemorySpool implements Spool {
         this.#disk.contents.set(id, content);
         try {
           await this.#write([{ kind: "message", message, content: null }]);
+          this.#fresh.add(id);
         } catch (error) {
           this.#disk.contents.delete(id);
           throw error;
@@ -105,6 +108,7 @@ class MemorySpool implements Spool {
 
   async record(updates: readonly RecipientUpdate[]): Promise<void> {
     this.#mustBeOpen();
+    for (const { id } of updates) this.#fresh.delete(id);
     await this.#write(updates.flatMap((update) => this.#index.recordOf(update) ?? []));
   }
 
@@ -112,6 +116,12 @@ class MemorySpool implements Spool {
     this.#mustBeOpen();
     const at = this.#clock.now();
     await this.#write(records.map(({ counter, taken }) => ({ kind: "usage", counter, taken, at })));
+  }
+
+  atHand(id: MessageId): readonly Buffer[] | null {
+    this.#mustBeOpen();
+    const content = this.#index.get(id) === undefined ? undefined : this.#disk.contents.get(id);
+    return content === undefined || !this.#fresh.has(id) ? null : [content];
   }
 
   read(id: MessageId, range: { start: number; end?: number } = { start: 0 }): Readable {

@@ -77,6 +77,11 @@ export interface Spool {
   record(updates: readonly RecipientUpdate[]): Promise<void>;
   /** Makes use of allowances durable before the units are spent. */
   recordUsage(records: readonly UsageRecord[]): Promise<void>;
+  /**
+   * The whole content of a message that is still in memory, for its first delivery; null: `read` it. Nobody
+   * changes these bytes.
+   */
+  atHand(id: MessageId): readonly Buffer[] | null;
   /** Content bytes [start, end) of a committed message; `end` left out means to the end. */
   read(id: MessageId, range?: { readonly start: number; readonly end?: number }): Readable;
   readonly health: SpoolHealth;

@@ -64,6 +64,8 @@ export interface DeliveryJob {
   }[];
   /** A fresh stream of the content with CRLF line ends, signatures in front, not dot-stuffed. */
   content(): Readable;
+  /** The same bytes, when they are in memory, which nobody changes; null or absent: stream them. */
+  contentAtHand?(): readonly Buffer[] | null;
   /** Ends the transaction at once; what is not answered by then is `unreachable`. */
   readonly signal: AbortSignal;
   /** Called at every reply and every block written, so that the engine's watchdog sees that it moves. */

@@ -13,7 +13,7 @@ import type { MessageId } from "../../message.ts";
 
 export const BLOCK_BYTES = 65_536;
 const CRC_BYTES = 4;
-const FIRST_CAPACITY = 4096;
+const CAPACITY_STEP = 4096;
 
 /** Bytes on disk of content of `sizeBytes`. */
 export function storedBytes(sizeBytes: number): number {
@@ -68,12 +68,12 @@ export class BlockBuilder {
     return block;
   }
 
-  /** Most messages are small: a block begins small and doubles. */
+  /** Most messages are small: a block begins as large as its first chunk, and doubles at least. */
   #reserve(bytes: number): void {
     if (this.#block.length >= CRC_BYTES + bytes) return;
-    let capacity = Math.max(FIRST_CAPACITY, this.#block.length - CRC_BYTES);
-    while (capacity < bytes) capacity *= 2;
-    const larger = Buffer.allocUnsafe(CRC_BYTES + Math.min(capacity, BLOCK_BYTES));
+    const wanted = Math.max(bytes, 2 * this.#block.length);
+    const capacity = Math.min(Math.ceil(wanted / CAPACITY_STEP) * CAPACITY_STEP, BLOCK_BYTES);
+    const larger = Buffer.allocUnsafe(CRC_BYTES + capacity);
     this.#block.copy(larger, 0, 0, CRC_BYTES + this.#filled);
     this.#block = larger;
   }
@@ -84,6 +84,11 @@ export function openBlock(id: MessageId, number: number, block: Buffer): Buffer 
   if (block.length <= CRC_BYTES) return null;
   const data = block.subarray(CRC_BYTES);
   return blockChecksum(id, number, data) === block.readUInt32BE(0) ? data : null;
+}
+
+/** The data of blocks that were just built, which need no check. */
+export function dataOf(blocks: readonly Buffer[]): Buffer[] {
+  return blocks.map((block) => block.subarray(CRC_BYTES));
 }
 
 /** Where block `number` lies, relative to the first, for content of `sizeBytes`. */

@@ -11,6 +11,8 @@ export interface SpoolLimits {
   readonly inlineBytes: number;
   /** Memory for content that waits for its commit, over all messages. */
   readonly bufferedBytes: number;
+  /** Memory for content that was committed and waits for its first delivery, over all messages. */
+  readonly heldBytes: number;
   /** The metadata log is replaced by a checkpoint beyond this, and beyond twice the last one. */
   readonly checkpointBytes: number;
   /** Dead content that is left alone. */
@@ -24,6 +26,7 @@ export const defaultLimits: SpoolLimits = {
   batchBytes: MIB,
   inlineBytes: 256 * 1024,
   bufferedBytes: 64 * MIB,
+  heldBytes: 32 * MIB,
   checkpointBytes: 16 * MIB,
   compactionSlackBytes: 64 * MIB,
 };

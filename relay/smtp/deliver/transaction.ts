@@ -90,12 +90,10 @@ class Transaction {
 
   async content(accepted: readonly number[]): Promise<void> {
     const { channel } = this.#session;
-    const source = this.#job.content();
-    // A connection that ends while our own store is slow must end the reading too.
-    const forget = channel.onBroken(() => source.destroy());
+    const atHand = this.#job.contentAtHand?.() ?? null;
     channel.beginContent();
-    await this.#sendAll(source);
-    forget();
+    if (atHand === null) await this.#sendStream(this.#job.content());
+    else await this.#sendPieces(atHand);
     const early = channel.hasReply;
     const reply = await this.#judged("content", this.#timeouts.finalDotMs);
     if (early && isPositive(reply)) throw this.#protocolError("content", reply);
@@ -108,10 +106,26 @@ class Transaction {
     else this.#session.needsReset = false;
   }
 
-  /** Streams content and final dot; stops where a reply comes early, whose meaning the caller knows. */
-  async #sendAll(source: Readable): Promise<void> {
+  /**
+   * Writes content that is in memory, and the final dot, in one go where the system takes it; stops as
+   * `#sendStream` does.
+   */
+  async #sendPieces(pieces: readonly Buffer[]): Promise<void> {
     const { channel } = this.#session;
     const stuffing = new DotStuffing();
+    for (const piece of pieces) {
+      await channel.write(stuffing.stuff(piece), this.#timeouts.blockMs);
+      if (channel.hasReply || channel.isBroken) return;
+    }
+    channel.endContent(stuffing.end());
+  }
+
+  /** Streams content and final dot; stops where a reply comes early, whose meaning the caller knows. */
+  async #sendStream(source: Readable): Promise<void> {
+    const { channel } = this.#session;
+    const stuffing = new DotStuffing();
+    // A connection that ends while our own store is slow must end the reading too.
+    const forget = channel.onBroken(() => source.destroy());
     try {
       for await (const chunk of source) {
         const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk as Uint8Array);
@@ -124,6 +138,8 @@ class Transaction {
       const reason = `the message cannot be read: ${error instanceof Error ? error.message : String(error)}`;
       channel.breakOff("local", reason);
       throw new SessionBroken("content", "local", reason);
+    } finally {
+      forget();
     }
     if (!channel.isBroken) channel.endContent(stuffing.end());
   }

@@ -115,6 +115,33 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     }
   });
 
+  test("what was just committed is at hand, and is what is read", async () => {
+    await spool.recover();
+    const parts = ["Subject: a\r\n\r\n", "x".repeat(9000), "y".repeat(70_000)];
+    await put(spool, nthId(1), parts);
+    // A message in a file of its own never is: the tiny harness has only such.
+    const atHand = spool.atHand(nthId(1));
+    if (atHand !== null) expect(Buffer.concat(atHand).toString()).toBe(await contentOf(spool, nthId(1)));
+    expect(await contentOf(spool, nthId(1))).toBe(parts.join(""));
+  });
+
+  test("nothing is at hand once a recipient waits on, all are final, or another life began", async () => {
+    await spool.recover();
+    for (const n of [1, 2, 3]) await put(spool, nthId(n), `message ${n}`);
+    const later = { state: { kind: "waiting", dueAt: 9 }, attempts: 1, last } as const;
+    await spool.record([{ id: nthId(1), changes: [{ index: 0, recipient: later }] }]);
+    await spool.record([final(nthId(2))]);
+
+    expect(spool.atHand(nthId(1))).toBe(null);
+    expect(spool.atHand(nthId(2))).toBe(null);
+    expect(spool.atHand("01J00000000000000000000000")).toBe(null);
+    const next = await killed();
+    await next.recover();
+    expect(next.atHand(nthId(3))).toBe(null);
+    expect(await contentOf(next, nthId(1))).toBe("message 1");
+    expect(await contentOf(next, nthId(3))).toBe("message 3");
+  });
+
   test("a chunk may be reused by its owner once write() has resolved", async () => {
     await spool.recover();
     const writer = await spool.begin(nthId(1));
