@@ -4,9 +4,9 @@
  * told in log/record.ts and log/contentBlocks.ts, the choice in docs/decisions/0002-spool.md.
  *
  *   write  → memory, or a file of its own when large        (log/contentWriter.ts)
- *   commit → group commit → segment + metadata log, synced side by side → 250
- *   record → group commit → metadata log
- *   start  → checkpoint + logs → index; content of the last batch is checked  (log/recovery.ts)
+ *   commit → group commit → segment, content and records in one write and one sync → 250
+ *   record → rides with the next commit, else metadata log
+ *   start  → checkpoint + logs + journals → index; content of the last batch is checked  (log/recovery.ts)
  *
  * After a failed write or sync both files are left for good, every caller of the batch hears SpoolError,
  * and nothing is written until `probe` has begun a new log. What such a batch wrote does not come back:
@@ -101,8 +101,13 @@ class FileSpool implements Spool, WriterHost {
     this.inlineBytes = limits.inlineBytes;
     this.budget = { usedBytes: 0, limitBytes: limits.bufferedBytes };
     const index = this.#index;
-    const metadata = new MetadataLog(files, directory);
-    const contents = new ContentStore({ files, directory, segmentBytes: limits.segmentBytes });
+    const metadata: MetadataLog = new MetadataLog(files, directory, () => contents.nextPlace);
+    const contents: ContentStore = new ContentStore({
+      files,
+      directory,
+      segmentBytes: limits.segmentBytes,
+      isNeededByLog: (sequence) => metadata.needsJournalOf(sequence),
+    });
     const health = new StoreHealth({ now, log });
     const upkeep = new Upkeep({
       files,
@@ -126,6 +131,7 @@ class FileSpool implements Spool, WriterHost {
       contents,
       health,
       batchBytes: limits.batchBytes,
+      patience: (action) => void clock.after(limits.patienceMs, action),
       beforeBatch: () => upkeep.checkpointIfDue(),
       afterBatch: () => upkeep.compactIfDue(),
       sealed: () => upkeep.tidy("leaving a full segment", () => contents.seal()),
@@ -151,7 +157,7 @@ class FileSpool implements Spool, WriterHost {
   async recover(): Promise<RecoveredSpool> {
     if (this.#life !== "new") throw new Error("Cannot recover the spool: it was recovered before.");
     const { files, log, clock, createdAt } = this.#parts;
-    const { tornBytes, corrections } = await recoverSpool({
+    const { tornBytes, corrections, sweep } = await recoverSpool({
       files,
       log,
       index: this.#index,
@@ -168,6 +174,7 @@ class FileSpool implements Spool, WriterHost {
     try {
       await this.#metadata.startLog();
       if (corrections.length > 0) await this.#committer.submitRecords(corrections);
+      await this.#upkeep.tidy("deleting what a former life left", sweep);
       await this.#askFreeSpace();
     } catch (error) {
       // What is queued can still be seen; a probe tries again.
@@ -196,7 +203,8 @@ class FileSpool implements Spool, WriterHost {
     this.#mustBeOpen();
     // Whoever waits on waits for minutes: memory is for those who come after.
     for (const { id } of updates) this.#held.release(id);
-    await this.#submit(updates.flatMap((update) => this.#index.recordOf(update) ?? []));
+    const records = updates.flatMap((update) => this.#index.recordOf(update) ?? []);
+    await this.#submit(records, this.#parts.limits.patienceMs > 0 ? "patient" : "urgent");
   }
 
   async recordUsage(records: readonly UsageRecord[]): Promise<void> {
@@ -269,9 +277,9 @@ class FileSpool implements Spool, WriterHost {
     this.#writers.delete(writer.id);
   }
 
-  async #submit(records: readonly MetadataRecord[]): Promise<void> {
+  async #submit(records: readonly MetadataRecord[], urgency?: "urgent" | "patient"): Promise<void> {
     this.#health.mustWrite();
-    if (records.length > 0) await this.#committer.submitRecords(records);
+    if (records.length > 0) await this.#committer.submitRecords(records, urgency);
   }
 
   /** An open file with the content; looked up again when compaction moved it in between. */

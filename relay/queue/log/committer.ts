@@ -1,6 +1,6 @@
 /**
- * Makes batches durable: content into the segment, records into the metadata log, both synced side by side,
- * then the index follows. Whatever changes the spool's state goes through here, so that index and disk
+ * Makes batches durable: content and its records into the segment, with one write and one sync; records
+ * alone into the metadata log. Then the index follows. Whatever changes the spool's state goes through here, so that index and disk
  * never disagree: a batch counts as a whole, or not at all.
  */
 import type { Files } from "../files.ts";
@@ -20,6 +20,8 @@ export interface CommitterParts {
   readonly contents: ContentStore;
   readonly health: StoreHealth;
   readonly batchBytes: number;
+  /** Calls back when records that wait for company have waited long enough. */
+  readonly patience: (action: () => void) => void;
   /** Called with each batch before anything of it is written. */
   readonly beforeBatch: () => Promise<void>;
   /** Called after each durable batch. */
@@ -46,13 +48,15 @@ export class Committer {
     this.#parts = parts;
     this.#commits = createGroupCommit({
       batchBytes: parts.batchBytes,
+      patience: parts.patience,
       flush: (items) => this.#flush(items),
     });
   }
 
-  /** Rejects with SpoolError, and then nothing of it will come back. */
-  submitRecords(records: readonly MetadataRecord[]): Promise<void> {
-    return this.#commits.submit({ content: null, records: () => records }, RECORD_BYTES * records.length);
+  /** Rejects with SpoolError, and then nothing of it will come back. Patient ones ride with what comes next. */
+  submitRecords(records: readonly MetadataRecord[], urgency?: "urgent" | "patient"): Promise<void> {
+    const item = { content: null, records: () => records };
+    return this.#commits.submit(item, RECORD_BYTES * records.length, urgency);
   }
 
   /** Content and the records that name its place, together. */
@@ -70,7 +74,7 @@ export class Committer {
   }
 
   async #flush(items: readonly Item[]): Promise<void> {
-    const { contents, health, beforeBatch, afterBatch } = this.#parts;
+    const { health, beforeBatch, afterBatch } = this.#parts;
     health.mustWrite();
     let written;
     try {
@@ -82,7 +86,7 @@ export class Committer {
     // From here on the batch is durable: nothing below may fail it.
     written.accept();
     for (const record of written.records) this.#apply(record);
-    if (contents.isFull) await this.#parts.sealed();
+    await this.#catchUp();
     afterBatch();
   }
 
@@ -93,17 +97,35 @@ export class Committer {
     const records = items.flatMap((item) =>
       item.records(item.content === null ? null : (places.next().value ?? null)),
     );
-    // Side by side: recovery checks the content of the last batch, so neither need wait for the other.
-    const [content, log] = await Promise.allSettled([contents.append(placed), metadata.append(records)]);
-    if (content.status === "rejected") throw content.reason;
-    if (log.status === "rejected") throw log.reason;
+    if (placed.length === 0) {
+      const log = await metadata.append(records);
+      return { records, accept: () => log.accept() };
+    }
+    const batch = metadata.journal(records, contents.nextPlace.segment);
+    const content = await contents.append(placed, batch.records);
     return {
       records,
       accept: () => {
-        content.value.accept();
-        log.value.accept();
+        content.accept();
+        batch.accept();
       },
     };
+  }
+
+  /** Lets the log follow the journals, at the latest before their segment is left. */
+  async #catchUp(): Promise<void> {
+    const { metadata, contents } = this.#parts;
+    if (contents.isFull || metadata.wantsFlush) {
+      try {
+        await metadata.flush();
+      } catch (error) {
+        // The batch itself is safe in its journal; a new log will take up what this one did not.
+        await this.#abandon(error);
+        return;
+      }
+    }
+    await contents.logCaughtUp();
+    if (contents.isFull) await this.#parts.sealed();
   }
 
   /**
@@ -145,6 +167,7 @@ export class Committer {
       case "removed":
       case "usage":
       case "batch":
+      case "journal":
       case "checkpointEnd":
     }
     if (removed !== undefined) discard(removed.message.id, removed.content, removed.message.sizeBytes);

@@ -3,7 +3,8 @@
  * for a large one. Keeps the books of what is still needed: a segment nobody needs is deleted whole, and
  * one that holds mostly dead bytes is named for compaction.
  *
- *   content-0000000003.seg   header, then for each message a frame record and its blocks
+ *   content-0000000003.seg   header, then for each message a frame record and its blocks, and behind each
+ *                            batch its journal (segmentJournal.ts)
  *   01J….msg                 header, then the blocks of that message
  *
  * A segment is never appended to after a failure or in a later life of the process (files.ts says why).
@@ -13,11 +14,12 @@ import { join } from "node:path";
 import type { MessageId } from "../../message.ts";
 import { codeOf, type Files, ignoreFailure, type StoredFile } from "../files.ts";
 import { storedBytes } from "./contentBlocks.ts";
-import type { ContentLocation } from "./metadata.ts";
+import type { ContentLocation, RawMetadata } from "./metadata.ts";
+import type { JournalPlace } from "./metadataLog.ts";
 import { encodeFileHeader, encodeRecord, FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from "./record.ts";
+import { encodeJournal, FRAME_TYPE, readJournals } from "./segmentJournal.ts";
 
 /** The frame in front of a message's blocks: its id and size, so that a segment can be read without a log. */
-const FRAME_TYPE = 1;
 const FRAME_PAYLOAD_BYTES = 26 + 6;
 const NO_PREVIOUS = { sequence: 0, bytes: 0 };
 const FRAME_BYTES = RECORD_HEADER_BYTES + FRAME_PAYLOAD_BYTES;
@@ -42,14 +44,24 @@ export class ContentStore {
   readonly #files: Files;
   readonly #directory: string;
   readonly #segmentBytes: number;
+  /** Whether a segment's journal has what is in no log yet. */
+  readonly #isNeededByLog: (sequence: number) => boolean;
   readonly #segments = new Map<number, SegmentUse>();
+  /** Without messages, and kept for their journals. */
+  readonly #kept = new Set<SegmentUse>();
   #active: { file: StoredFile; use: SegmentUse; named: boolean } | undefined;
   #lastSequence = 0;
 
-  constructor(options: { files: Files; directory: string; segmentBytes: number }) {
+  constructor(options: {
+    files: Files;
+    directory: string;
+    segmentBytes: number;
+    isNeededByLog?: (sequence: number) => boolean;
+  }) {
     this.#files = options.files;
     this.#directory = options.directory;
     this.#segmentBytes = options.segmentBytes;
+    this.#isNeededByLog = options.isNeededByLog ?? (() => false);
   }
 
   /** Finds the segments of former lives; `hold` then says what of them is needed. */
@@ -63,6 +75,38 @@ export class ContentStore {
       await file.close();
       this.#segments.set(sequence, { sequence, bytes, liveBytes: 0, messages: 0, damaged: false });
       this.#lastSequence = Math.max(this.#lastSequence, sequence);
+    }
+  }
+
+  /** Reads the journals from this place on, in order. */
+  async readJournals(
+    from: JournalPlace,
+    onBatch: (records: readonly RawMetadata[], segment: number) => void,
+  ): Promise<void> {
+    const sequences = [...this.#segments.keys()].filter((sequence) => sequence >= from.segment);
+    for (const sequence of sequences.toSorted((a, b) => a - b)) {
+      const file = await this.#files.open(this.#segmentPath(sequence));
+      try {
+        const start = sequence === from.segment ? from.offset : 0;
+        for await (const records of readJournals(file, sequence, start)) onBatch(records, sequence);
+      } finally {
+        await file.close();
+      }
+    }
+  }
+
+  /** Where the next batch will lie. */
+  get nextPlace(): JournalPlace {
+    return this.#active === undefined
+      ? { segment: this.#lastSequence + 1, offset: 0 }
+      : { segment: this.#active.use.sequence, offset: this.#active.use.bytes };
+  }
+
+  /** The log has caught up with the journals. */
+  async logCaughtUp(): Promise<void> {
+    for (const use of this.#kept) {
+      this.#kept.delete(use);
+      await this.#dropIfEmpty(use);
     }
   }
 
@@ -113,12 +157,14 @@ export class ContentStore {
     });
   }
 
-  /** Writes and syncs what `place` gave places to. `accept` is called once the rest of the batch is durable too. */
-  async append(contents: readonly Content[]): Promise<{ accept(): void }> {
+  /** Writes and syncs what `place` gave places to, and the records of its batch. */
+  async append(contents: readonly Content[], records: readonly RawMetadata[]): Promise<{ accept(): void }> {
     const active = this.#active;
-    if (contents.length === 0 || active === undefined) return { accept: () => {} };
+    if (active === undefined) throw new Error("Cannot append content that was given no place.");
     const { file, use } = active;
-    const buffers = contents.flatMap((content) => [...frameOf(content, use.sequence), ...content.blocks]);
+    const buffers: Buffer[] = [];
+    for (const content of contents) buffers.push(...frameOf(content, use.sequence), ...content.blocks);
+    buffers.push(...encodeJournal(records, use.sequence));
     await file.write(buffers, use.bytes);
     await file.datasync();
     if (!active.named) await this.#files.syncFolder(this.#directory);
@@ -203,6 +249,7 @@ export class ContentStore {
 
   async #dropIfEmpty(use: SegmentUse): Promise<void> {
     if (use.messages > 0 || use === this.#active?.use || !this.#segments.has(use.sequence)) return;
+    if (this.#isNeededByLog(use.sequence)) return void this.#kept.add(use);
     this.#segments.delete(use.sequence);
     await this.#files.remove(this.#segmentPath(use.sequence));
   }

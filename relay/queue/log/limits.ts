@@ -9,6 +9,8 @@ export interface SpoolLimits {
   readonly batchBytes: number;
   /** Larger messages get a file of their own. */
   readonly inlineBytes: number;
+  /** Records of deliveries wait this long for a batch to ride with; 0: they are written at once. */
+  readonly patienceMs: number;
   /** Memory for content that waits for its commit, over all messages. */
   readonly bufferedBytes: number;
   /** Memory for content that was committed and waits for its first delivery, over all messages. */
@@ -25,6 +27,7 @@ export const defaultLimits: SpoolLimits = {
   segmentBytes: 32 * MIB,
   batchBytes: MIB,
   inlineBytes: 256 * 1024,
+  patienceMs: 20,
   bufferedBytes: 64 * MIB,
   heldBytes: 32 * MIB,
   checkpointBytes: 16 * MIB,

@@ -23,6 +23,16 @@ export type MetadataRecord =
   | { readonly kind: "usage"; readonly counter: string; readonly taken: number; readonly at: Instant }
   /** Everything after this begins a write that shares one sync. Recovery doubts the last such batch only. */
   | { readonly kind: "batch"; readonly number: number }
+  /**
+   * Every batch up to `through` is in the log before this record; journals from this place among the
+   * segments on may hold later ones.
+   */
+  | {
+      readonly kind: "journal";
+      readonly through: number;
+      readonly segment: number;
+      readonly offset: number;
+    }
   /** Last record of a complete checkpoint. */
   | { readonly kind: "checkpointEnd"; readonly messages: number };
 
@@ -35,6 +45,7 @@ const types: Readonly<Record<MetadataRecord["kind"], number>> = {
   usage: 5,
   moved: 6,
   checkpointEnd: 7,
+  journal: 8,
 };
 const kinds = new Map(Object.entries(types).map(([kind, type]) => [type, kind as MetadataRecord["kind"]]));
 

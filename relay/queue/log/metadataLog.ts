@@ -6,6 +6,9 @@
  *   checkpoint-0000000007.log   the state after (at least) log 7
  *   metadata-0000000008.log     changes since; the last one is appended to
  *
+ * Batches with content are durable in the journal of their segment (segmentJournal.ts) before they are here:
+ * they wait in memory, and are written with the next batch that has no content, or when enough have gathered.
+ *
  * A log is left for good when a write or a sync of it failed, at every start, and before a checkpoint. The
  * next log's header tells how many bytes of it count, so that nothing of a failed batch comes back.
  * The caller serialises `append` and `startLog`; `checkpoint` may run beside them.
@@ -13,7 +16,7 @@
 import { join } from "node:path";
 
 import { type Files, ignoreFailure, type StoredFile } from "../files.ts";
-import { decodeMetadata, encodeMetadata, type MetadataRecord } from "./metadata.ts";
+import { decodeMetadata, encodeMetadata, type MetadataRecord, type RawMetadata } from "./metadata.ts";
 import {
   decodeFileHeader,
   encodeFileHeader,
@@ -25,10 +28,20 @@ import { scanRecords } from "./scan.ts";
 
 /** Written at a time while a checkpoint is made: the event loop is given back in between. */
 const CHECKPOINT_CHUNK_BYTES = 256 * 1024;
+/** Records that may wait in memory: some 400 messages, whose journals a recovery has to find. */
+const MOST_PENDING_BYTES = 256 * 1024;
 /** Restarts make a log each: so many of them are worth a checkpoint whatever their size. */
 const MOST_LOGS = 16;
 
+/** A place among the segments, from which on journals are not in the log. */
+export interface JournalPlace {
+  readonly segment: number;
+  readonly offset: number;
+}
+
 export interface MetadataRecovery {
+  /** Where to look for batches that are in no log; null when a former format had no journals. */
+  readonly journal: JournalPlace | null;
   /** Cut from the ends of logs. */
   readonly tornBytes: number;
   /** Unreadable with sound records behind: a broken disk, not a crash. */
@@ -41,19 +54,30 @@ export type ApplyRecord = (record: MetadataRecord, from: "checkpoint" | "log") =
 export class MetadataLog {
   readonly #files: Files;
   readonly #directory: string;
+  /** Where the next batch with content will lie. */
+  readonly #nextPlace: () => JournalPlace;
   #file: StoredFile | undefined;
   /** The newest log with a sound header, and its bytes that count. */
   #current = { sequence: 0, bytes: 0 };
   #lastSequence = 0;
   #batch = 0;
+  /** The last batch that recovery found whole in a log. */
+  #recovered = 0;
+  /** Durable in journals, and to be written here. */
+  #pending: RawMetadata[] = [];
+  #pendingBytes = 0;
+  #pendingThrough = 0;
+  /** The first segment whose journal has what is pending. */
+  #pendingSince: number | null = null;
   /** Log bytes and files since the last checkpoint, and the size of that one. */
   #logBytes = 0;
   #logs = 0;
   #checkpointBytes = 0;
 
-  constructor(files: Files, directory: string) {
+  constructor(files: Files, directory: string, nextPlace: () => JournalPlace = () => ({ segment: 0, offset: 0 })) {
     this.#files = files;
     this.#directory = directory;
+    this.#nextPlace = nextPlace;
   }
 
   /** Reads everything. `startLog` must follow. */
@@ -68,13 +92,18 @@ export class MetadataLog {
 
     const logs = await this.#openLogs(sequences.filter((sequence) => sequence > covered));
     let tornBytes = logs.tornBytes;
+    let journal: JournalPlace | null = null;
     for (const log of logs.sound) {
       const scan = await scanRecords(log.file, {
         seed: log.sequence,
         size: log.bytes,
         onRecord: (type, payload) => {
-          const record = this.#decode(type, payload, log.sequence);
+          const record = this.#decode(type, payload, `log ${log.sequence}`);
           if (record.kind === "batch") this.#batch = record.number;
+          if (record.kind === "journal") {
+            this.#recovered = record.through;
+            journal = record;
+          }
           apply(record, "log");
         },
       });
@@ -85,7 +114,17 @@ export class MetadataLog {
       this.#logBytes += scan.end;
       this.#logs++;
     }
-    return { tornBytes, damagedBytes };
+    return { tornBytes, damagedBytes, journal };
+  }
+
+  /** Takes a batch from a journal that recovery found, unless it is in a log. `startLog` will write it. */
+  recoverJournal(records: readonly RawMetadata[], segment: number, apply: ApplyRecord): void {
+    const decoded = records.map(({ type, payload }) => this.#decode(type, payload, `segment ${segment}`));
+    const [mark] = decoded;
+    if (mark?.kind !== "batch" || mark.number <= this.#recovered) return;
+    this.#batch = Math.max(this.#batch, mark.number);
+    this.#await(records.slice(1), segment, mark.number);
+    for (const record of decoded) apply(record, "log");
   }
 
   /** Leaves the current log, if any, and begins the next. On failure there is none, and it may be tried again. */
@@ -94,8 +133,10 @@ export class MetadataLog {
     const sequence = ++this.#lastSequence;
     const path = this.#path("metadata", sequence);
     const file = await this.#files.create(path);
+    const header = encodeFileHeader({ kind: "log", sequence, previous: this.#current });
+    const carried = this.#takeUp([], sequence);
     try {
-      await file.write([encodeFileHeader({ kind: "log", sequence, previous: this.#current })], 0);
+      await file.write([header, ...carried.buffers], 0);
       await file.datasync();
       await this.#files.syncFolder(this.#directory);
     } catch (error) {
@@ -106,6 +147,7 @@ export class MetadataLog {
     this.#file = file;
     this.#current = { sequence, bytes: FILE_HEADER_BYTES };
     this.#logs++;
+    carried.accept();
   }
 
   /** Closes the current log for good. What is behind its last accepted batch is cut off if the disk lets us. */
@@ -117,21 +159,86 @@ export class MetadataLog {
     await ignoreFailure(file.close());
   }
 
-  /** Writes and syncs one batch; `accept` is called once everything else of the batch is durable too. */
+  /** Writes and syncs a batch without content, and all that is pending before it. */
   async append(records: readonly MetadataRecord[]): Promise<{ accept(): void }> {
-    const file = this.#file;
-    if (file === undefined) throw new Error("Cannot append to the metadata log: none is open.");
-    const { sequence, bytes } = this.#current;
-    const buffers = encodeAll([{ kind: "batch", number: ++this.#batch }, ...records], sequence);
-    await file.write(buffers, bytes);
-    await file.datasync();
+    this.#batch++;
+    return await this.#write(records.map(encodeMetadata));
+  }
+
+  /**
+   * Numbers a batch with content: its records are for the journal, whose sync makes it durable; `accept` is
+   * called then, and they are pending here.
+   */
+  journal(
+    records: readonly MetadataRecord[],
+    segment: number,
+  ): { readonly records: readonly RawMetadata[]; accept(): void } {
+    const number = ++this.#batch;
+    const batch = records.map(encodeMetadata);
+    return {
+      records: [encodeMetadata({ kind: "batch", number }), ...batch],
+      accept: () => this.#await(batch, segment, number),
+    };
+  }
+
+  /** Whether so much is pending that it should be written. */
+  get wantsFlush(): boolean {
+    return this.#pendingBytes >= MOST_PENDING_BYTES;
+  }
+
+  /** Whether the journal of this segment has something that is in no log. */
+  needsJournalOf(segment: number): boolean {
+    return this.#pendingSince !== null && segment >= this.#pendingSince;
+  }
+
+  /** Writes and syncs what is pending. */
+  async flush(): Promise<void> {
+    if (this.#pending.length === 0) return;
+    const written = await this.#write([]);
+    written.accept();
+  }
+
+  #await(records: readonly RawMetadata[], segment: number, number: number): void {
+    for (const record of records) {
+      this.#pending.push(record);
+      this.#pendingBytes += record.payload.length;
+    }
+    this.#pendingThrough = number;
+    this.#pendingSince ??= segment;
+  }
+
+  /**
+   * What is pending and `batch` as one write. Its only batch mark stands in front, so that a hole in it is
+   * read as its end; what is whole is told behind it, and found in journals where it is not.
+   */
+  #takeUp(batch: readonly RawMetadata[], sequence: number) {
+    const upTo = (through: number) => encodeMetadata({ kind: "journal", through, ...this.#nextPlace() });
+    const count = this.#pending.length;
+    const records = [encodeMetadata({ kind: "batch", number: this.#batch })];
+    if (count > 0) records.push(...this.#pending, upTo(this.#pendingThrough));
+    records.push(...batch, upTo(this.#batch));
+    const buffers = encodeAll(records, sequence);
     const added = lengthOf(buffers);
     return {
+      buffers,
       accept: () => {
         this.#current.bytes += added;
         this.#logBytes += added;
+        this.#pending.splice(0, count);
+        this.#pendingBytes = 0;
+        this.#pendingSince = null;
       },
     };
+  }
+
+  async #write(batch: readonly RawMetadata[]): Promise<{ accept(): void }> {
+    const file = this.#file;
+    if (file === undefined) throw new Error("Cannot append to the metadata log: none is open.");
+    const { sequence, bytes } = this.#current;
+    const { buffers, accept } = this.#takeUp(batch, sequence);
+    await file.write(buffers, bytes);
+    await file.datasync();
+    return { accept };
   }
 
   /** Whether the logs have outgrown what a checkpoint would hold. */
@@ -161,11 +268,11 @@ export class MetadataLog {
       let messages = 0;
       for (const chunk of chunksOf(state)) {
         for (const record of chunk) if (record.kind === "message") messages++;
-        const buffers = encodeAll(chunk, covered);
+        const buffers = encodeAll(chunk.map(encodeMetadata), covered);
         await file.write(buffers, position);
         position += lengthOf(buffers);
       }
-      const end = encodeAll([{ kind: "checkpointEnd", messages }], covered);
+      const end = encodeAll([encodeMetadata({ kind: "checkpointEnd", messages })], covered);
       await file.write(end, position);
       await file.datasync();
       await file.close();
@@ -199,7 +306,7 @@ export class MetadataLog {
         seed: sequence,
         size,
         onRecord: (type, payload) => {
-          const record = this.#decode(type, payload, sequence);
+          const record = this.#decode(type, payload, `checkpoint ${sequence}`);
           complete = record.kind === "checkpointEnd";
           apply(record, "checkpoint");
         },
@@ -239,11 +346,11 @@ export class MetadataLog {
     return { sound, tornBytes };
   }
 
-  #decode(type: number, payload: Buffer, sequence: number): MetadataRecord {
+  #decode(type: number, payload: Buffer, place: string): MetadataRecord {
     const record = decodeMetadata({ type, payload });
     if (record !== null) return record;
     throw new Error(
-      `Cannot read the spool: log ${sequence} holds a record of type ${type}, which this release does not know.`,
+      `Cannot read the spool: ${place} holds a record of type ${type}, which this release does not know.`,
     );
   }
 
@@ -272,11 +379,8 @@ function sequencesOf(names: readonly string[], stem: "metadata" | "checkpoint"):
   });
 }
 
-function encodeAll(records: readonly MetadataRecord[], seed: number): Buffer[] {
-  return records.flatMap((record) => {
-    const { type, payload } = encodeMetadata(record);
-    return encodeRecord(type, payload, seed);
-  });
+function encodeAll(records: readonly RawMetadata[], seed: number): Buffer[] {
+  return records.flatMap(({ type, payload }) => encodeRecord(type, payload, seed));
 }
 
 /** Lazily: each chunk is taken from the state only when the one before is written. */

@@ -13,7 +13,8 @@
  */
 import { crc32 } from "node:zlib";
 
-export const FORMAT_VERSION = 1;
+/** 2: batches may be in the journal of a segment only (segmentJournal.ts). */
+export const FORMAT_VERSION = 2;
 export const FILE_HEADER_BYTES = 32;
 export const RECORD_HEADER_BYTES = 12;
 /** No record is longer: 10,000 recipients with their last replies stay far below. */

@@ -1,10 +1,10 @@
 /**
- * What a former life left, made whole: the index is filled from the metadata log, content of the last batch
- * is checked (its sync ran beside the log's, so a power loss may have kept one without the other), and what
- * nobody needs is deleted.
+ * What a former life left, made whole: the index is filled from the metadata log and from the journals of
+ * batches that had not come into it, content of the last batch is checked (a power loss may have kept its
+ * records and lost its content), and what nobody needs is deleted.
  *
  * Only the last batch may be doubted: the batch before it was on stable storage, content and all, before
- * this one was begun. So recovery reads the log, and at most one batch of content.
+ * this one was begun. So recovery reads the log, the end of a segment, and at most one batch of content.
  */
 import type { Log } from "../../kit/log.ts";
 import type { MessageId } from "../../message.ts";
@@ -14,7 +14,7 @@ import { BLOCK_BYTES } from "./contentBlocks.ts";
 import { readBlock } from "./contentReader.ts";
 import { type ContentStore, isMissing } from "./contentStore.ts";
 import type { ContentLocation, MetadataRecord } from "./metadata.ts";
-import type { MetadataLog } from "./metadataLog.ts";
+import type { ApplyRecord, MetadataLog } from "./metadataLog.ts";
 import type { SpoolIndex } from "./spoolIndex.ts";
 
 export interface RecoveryParts {
@@ -29,6 +29,8 @@ export interface Recovery {
   readonly tornBytes: number;
   /** To be logged before anything else: what was taken back, so that no later life sees it again. */
   readonly corrections: readonly MetadataRecord[];
+  /** Deletes what nobody needs; to be called when the new log has all that was found in journals. */
+  sweep(): Promise<void>;
 }
 
 export async function recoverSpool(parts: RecoveryParts): Promise<Recovery> {
@@ -36,13 +38,20 @@ export async function recoverSpool(parts: RecoveryParts): Promise<Recovery> {
   await contents.recover();
   /** Messages that the last batch placed, with the place they had before it, if any. */
   const doubtful = new Map<MessageId, ContentLocation | undefined>();
-  const { tornBytes, damagedBytes } = await metadata.recover((record, from) => {
+  const apply: ApplyRecord = (record, from) => {
     const { left } = index.apply(record);
     if (from === "checkpoint") return;
-    if (record.kind === "batch") doubtful.clear();
+    // What stands before a journal mark was durable in its segment before it came into the log.
+    if (record.kind === "batch" || record.kind === "journal") doubtful.clear();
     else if (record.kind === "message") doubtful.set(record.message.id, undefined);
     else if (record.kind === "moved" && index.get(record.id) !== undefined) doubtful.set(record.id, left);
-  });
+  };
+  const { tornBytes, damagedBytes, journal } = await metadata.recover(apply);
+  if (journal !== null) {
+    await contents.readJournals(journal, (records, segment) => {
+      metadata.recoverJournal(records, segment, apply);
+    });
+  }
 
   const corrections: MetadataRecord[] = [];
   for (const [id, before] of doubtful) {
@@ -64,10 +73,15 @@ export async function recoverSpool(parts: RecoveryParts): Promise<Recovery> {
   if (damagedBytes > 0 || missing > 0) {
     // Nothing is deleted that might be all that is left of a message.
     log.error("the spool is damaged; unreferenced content is kept", { damagedBytes, missing });
-  } else {
-    await contents.sweep((id) => index.get(id)?.content === null);
   }
-  return { tornBytes, corrections };
+  const isSound = damagedBytes === 0 && missing === 0;
+  return {
+    tornBytes,
+    corrections,
+    async sweep() {
+      if (isSound) await contents.sweep((id) => index.get(id)?.content === null);
+    },
+  };
 }
 
 async function contentIsSound({ files, index, contents }: RecoveryParts, id: MessageId): Promise<boolean> {

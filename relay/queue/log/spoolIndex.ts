@@ -72,6 +72,7 @@ export class SpoolIndex {
         return {};
       }
       case "batch":
+      case "journal":
       case "checkpointEnd":
         return {};
     }

@@ -76,7 +76,7 @@ export async function fileStage(
       clock,
       log: silentLog,
       files,
-      options: { reserveBytes: 0, ...options },
+      options: { reserveBytes: 0, patienceMs: 0, ...options },
     });
     lives.push(spool);
     return spool;

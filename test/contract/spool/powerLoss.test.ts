@@ -118,6 +118,7 @@ async function story(options: {
       files,
       options: {
         reserveBytes: 0,
+        patienceMs: 0,
         segmentBytes: 400,
         checkpointBytes: 1500,
         compactionSlackBytes: 0,

@@ -1,0 +1,70 @@
+/**
+ * The journal within a segment: behind the content of a batch stand the metadata records of that batch, so
+ * that one write and one sync make both durable. The metadata log gets the same records later, many batches
+ * at a time; after a crash what it lacks is found here. Pure, but for the reading.
+ *
+ *   segment = header (frame block* | journal)*       journal = record of type 2, payload = record*
+ *
+ * The log says from which place on journals must be read (a `journal` record), so that recovery reads the
+ * end of one segment and not its millions of bytes of content.
+ */
+import type { StoredFile } from "../files.ts";
+import { storedBytes } from "./contentBlocks.ts";
+import type { RawMetadata } from "./metadata.ts";
+import { encodeRecord, FILE_HEADER_BYTES, readRecord, RECORD_HEADER_BYTES } from "./record.ts";
+
+/** Types of records in a segment. */
+export const FRAME_TYPE = 1;
+export const JOURNAL_TYPE = 2;
+/** Read at a time: journals are short, and content between them is passed over. */
+const WINDOW_BYTES = 64 * 1024;
+/** Offset in the payload of a frame, and bytes, of the size of the content behind it. */
+const FRAME_SIZE_OFFSET = 26;
+const FRAME_SIZE_BYTES = 6;
+
+export function encodeJournal(records: readonly RawMetadata[], segment: number): Buffer[] {
+  const payload = Buffer.concat(records.flatMap((record) => encodeRecord(record.type, record.payload, segment)));
+  return encodeRecord(JOURNAL_TYPE, payload, segment);
+}
+
+/** The records of each journal of a segment from `start` on. What is torn, or no record, is the end. */
+export async function* readJournals(
+  file: StoredFile,
+  segment: number,
+  start: number,
+): AsyncGenerator<readonly RawMetadata[]> {
+  const size = await file.size();
+  let position = Math.max(start, FILE_HEADER_BYTES);
+  let windowBytes = WINDOW_BYTES;
+  while (position + RECORD_HEADER_BYTES <= size) {
+    const window = await file.read(Math.min(windowBytes, size - position), position);
+    const read = readRecord(window, 0, segment);
+    if (read.kind === "short" && position + read.needed <= size) {
+      windowBytes = Math.max(WINDOW_BYTES, read.needed);
+      continue;
+    }
+    if (read.kind !== "record") return;
+    windowBytes = WINDOW_BYTES;
+    position += read.end;
+    if (read.type === FRAME_TYPE) {
+      position += storedBytes(read.payload.readUIntBE(FRAME_SIZE_OFFSET, FRAME_SIZE_BYTES));
+    } else if (read.type === JOURNAL_TYPE) {
+      yield recordsIn(read.payload, segment);
+    } else {
+      throw new Error(
+        `Cannot read the spool: segment ${segment} holds a record of type ${read.type}, which this release does not know.`,
+      );
+    }
+  }
+}
+
+function recordsIn(payload: Buffer, segment: number): RawMetadata[] {
+  const records: RawMetadata[] = [];
+  for (let start = 0; start < payload.length;) {
+    const read = readRecord(payload, start, segment);
+    if (read.kind !== "record") throw new Error(`Cannot read a journal of segment ${segment}: it is cut off.`);
+    records.push({ type: read.type, payload: read.payload });
+    start = read.end;
+  }
+  return records;
+}
