@@ -105,6 +105,20 @@ export default {
       to: { path: "node_modules/(smtp-server|nodemailer)/" },
     },
     {
+      name: "image-packs-it-all-and-imports-none",
+      comment: "The image's maker reads the product as files: what it would import, it could not leave out.",
+      severity: "error",
+      from: { path: "^image/", pathNot: ["^image/commands/", tests] },
+      to: { path: "^(crds|operator|relay|charts|test)/" },
+    },
+    {
+      name: "nobody-imports-the-image",
+      comment: "It is made of the product; the product does not know of it.",
+      severity: "error",
+      from: { path: "^(crds|operator|relay)/", pathNot: tests },
+      to: { path: "^image/" },
+    },
+    {
       name: "no-unresolvable",
       comment: "An import nobody can resolve is a typo or a missing package.",
       severity: "error",

@@ -1,7 +1,7 @@
 /** Test projects by folder: `unit` stands beside its file; the others are told in test/. */
 import { defineConfig } from "vitest/config";
 
-const unit = ["crds/**/*.test.ts", "relay/**/*.test.ts", "operator/**/*.test.ts"];
+const unit = ["crds", "relay", "operator", "image", "test/support"].map((room) => `${room}/**/*.test.ts`);
 
 export default defineConfig({
   test: {
@@ -18,6 +18,11 @@ export default defineConfig({
       // Peers from Debian (Postfix, DNS servers, swaks, python3-dkim): see test/peers.ts.
       // Helm, kubeconform and promtool where they are: see test/support/charts.
       { extends: true, test: { name: "charts", include: ["test/charts/**/*.test.ts"] } },
+      // The image of a release, with its parts from npm and Debian: see image/.
+      {
+        extends: true,
+        test: { name: "image", include: ["test/image/**/*.test.ts"], testTimeout: 120_000 },
+      },
       // A real Kubernetes on this machine: see test/support/cluster. One file at a time, they share its ports.
       {
         extends: true,

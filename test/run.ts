@@ -61,6 +61,7 @@ const steps: readonly Step[] = [
     "--state",
     join(scratch, "quickstart"),
   ]),
+  imageSuite(),
   { ...suite("charts", false), onRequest: true },
   clusterSuite(),
 ];
@@ -216,6 +217,20 @@ function peerSuite(): Step {
       const note = `Cannot get the test peers: ${installation.reason}`;
       console.log(note);
       return { ok: !inCi, counts: { passed: 0, failed: inCi ? 1 : 0, skipped: inCi ? 0 : 1 }, note };
+    },
+  };
+}
+
+/** The image of a release. skopeo reads it where it can be had; the other tests need no package. */
+function imageSuite(): Step {
+  return {
+    name: "image",
+    quick: false,
+    run: async () => {
+      const skopeo = { program: "skopeo", package: "skopeo", purpose: "independent reader of images" };
+      const installation = installPeers((line) => console.log(line), [skopeo]);
+      if (installation.kind === "impossible") console.log(`Cannot get skopeo: ${installation.reason}`);
+      return await runSuite("image");
     },
   };
 }

@@ -11,7 +11,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 const root = join(import.meta.dirname, "../..");
-const folders = ["crds", "relay", "operator"];
+const folders = ["crds", "relay", "operator", "image"];
 
 interface Cruise {
   readonly modules: readonly { readonly source: string }[];
@@ -56,7 +56,7 @@ test("every import of ours follows the arrows, and every module was seen", async
   const found = await cruise(root);
 
   const files: string[] = [];
-  for await (const file of glob("{crds,relay,operator}/**/*.ts", { cwd: root })) files.push(file);
+  for await (const file of glob("{crds,relay,operator,image}/**/*.ts", { cwd: root })) files.push(file);
   const seen = new Set(found.modules.map((module) => module.source));
   expect(files.filter((file) => !seen.has(file))).toEqual([]);
   expect(files.length).toBeGreaterThan(20);
@@ -77,6 +77,8 @@ const planted = [
   ["relay/contract/planted.ts", "../message.ts", "contract-holds-no-behaviour"],
   ["crds/planted.ts", "../relay/contract/config.ts", "crds-stands-alone"],
   ["relay/kit/planted.ts", "../../test/support/fakeClock.ts", "production-never-imports-tests"],
+  ["image/oci/planted.ts", "../../relay/kit/clock.ts", "image-packs-it-all-and-imports-none"],
+  ["operator/planted.ts", "../image/files.ts", "nobody-imports-the-image"],
   ["relay/kit/planted.ts", "./no-such-file.ts", "no-unresolvable"],
 ] as const;
 

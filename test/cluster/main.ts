@@ -12,14 +12,15 @@ import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { cacheFolder } from "../../image/cacheFolder.ts";
 import { sleep, systemClock } from "../../relay/kit/clock.ts";
-import { cacheFolder, programPath } from "../support/cluster/binaries.ts";
+import { programPath } from "../support/cluster/binaries.ts";
 import { type Cluster, provideCluster, startCluster } from "../support/cluster/cluster.ts";
 import { isAlive } from "../support/cluster/node/processTable.ts";
 import { clearLeftovers, readRecord } from "../support/cluster/node/record.ts";
 import { INBOX, type Outside, startOutside } from "../support/cluster/outside.ts";
+import { productImage } from "../support/cluster/productImage.ts";
 import { exampleManifests, installOperator, publishRecords } from "../support/cluster/quickstart.ts";
-import { workingTreeImage } from "../support/cluster/workingTreeImage.ts";
 
 const folder = join(cacheFolder(process.env), "cluster");
 const files = { kubeconfig: join(folder, "kubeconfig"), log: join(folder, "log") };
@@ -105,7 +106,7 @@ async function supervise(): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => asked.abort());
   const print = (line: string) => console.log(line);
   print("an image is made of the working tree …");
-  using image = await workingTreeImage();
+  using image = await productImage(print);
   await using cluster = await startCluster({
     audit: "writes",
     patienceSeconds: 60,

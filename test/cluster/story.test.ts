@@ -9,6 +9,7 @@ import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test, vi } from 
 import type { KubeObject } from "../../operator/adapters/kubeClient.ts";
 import { type Cluster, provideCluster, startCluster } from "../support/cluster/cluster.ts";
 import { INBOX, type Outside, startOutside } from "../support/cluster/outside.ts";
+import { productImage } from "../support/cluster/productImage.ts";
 import {
   exampleManifests,
   installOperator,
@@ -16,7 +17,6 @@ import {
   OPERATOR_NAMESPACE,
   publishRecords,
 } from "../support/cluster/quickstart.ts";
-import { workingTreeImage } from "../support/cluster/workingTreeImage.ts";
 
 const soon = { timeout: 60_000, interval: 250 };
 /** Figures in status move once a minute. */
@@ -28,7 +28,7 @@ let outside: Outside;
 beforeAll(async () => {
   const provision = await provideCluster((line) => console.log(line), ["helm"]);
   if (provision.kind === "impossible") throw new Error(provision.reason);
-  using image = await workingTreeImage();
+  using image = await productImage((line) => console.log(line));
   cluster = await startCluster({ print: (line) => console.log(line), images: [image.archive] });
   outside = await startOutside();
 }, 3_600_000);
@@ -132,6 +132,7 @@ test("the quickstart's manifests make ready pods, and status says which records 
   await apply(exampleManifests);
 
   await vi.waitFor(async () => expect(await publishRecords(cluster, outside)).toBe(true), soon);
+  await vi.waitFor(async () => expect(await podNames()).toEqual(["mail-0", "mail-1"]), soon);
   await kubectl("wait", "--for=condition=Ready", "pod/mail-0", "pod/mail-1", "--timeout=60s");
 });
 

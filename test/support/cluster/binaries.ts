@@ -4,9 +4,9 @@
  * needs an API server only does not wait for a kubelet.
  */
 import { accessSync, constants, mkdirSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 
+import { cacheFolder } from "../../../image/cacheFolder.ts";
 import { download } from "./download.ts";
 import { goBuild, goIsMissing, type Print } from "./goBuild.ts";
 import { withLock } from "./machineLock.ts";
@@ -65,10 +65,6 @@ export function findProgram(
   const assets = environment["KUBEBUILDER_ASSETS"];
   const cached = join(cacheFolder(environment), programSources[program].folder, program);
   return [...(assets ? [join(assets, program)] : []), cached].find(isExecutable) ?? null;
-}
-
-export function cacheFolder(environment: NodeJS.ProcessEnv): string {
-  return join(environment["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "smtp-relay-operator");
 }
 
 /** The reason why not; null when all are there. */

@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 import type { Cluster } from "./cluster.ts";
 import type { DnsRecord, Outside } from "./outside.ts";
-import { WORKING_TREE_IMAGE } from "./workingTreeImage.ts";
+import { PRODUCT_IMAGE } from "./productImage.ts";
 
 export const OPERATOR = "smtp-relay-operator";
 export const OPERATOR_NAMESPACE = "smtp-relay-system";
@@ -23,9 +23,9 @@ export const exampleManifests = readdirSync(folder)
   .replace("127.0.0.11", "192.0.2.10")
   .replace("127.0.0.12", "192.0.2.11");
 
-/** Installs the chart with the working tree's image, which must be on the node; back when the operator is ready. */
+/** Installs the chart with the image of the working tree, which must be on the node; back when the operator is ready. */
 export async function installOperator(cluster: Cluster): Promise<void> {
-  const { repository, tag } = WORKING_TREE_IMAGE;
+  const { repository, tag } = PRODUCT_IMAGE;
   await cluster.helm([
     ...["install", OPERATOR, join(tree, "charts/smtp-relay-operator")],
     ...["-n", OPERATOR_NAMESPACE, "--create-namespace"],

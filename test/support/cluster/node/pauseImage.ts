@@ -3,15 +3,26 @@
  * written without a container engine and kept in the cache under the digest of its source.
  */
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
+import { cacheFolder } from "../../../../image/cacheFolder.ts";
+import { PROGRAM } from "../../../../image/files.ts";
+import { packImage } from "../../../../image/oci/archive.ts";
 import { runProgram } from "../../peers/program.ts";
-import { cacheFolder } from "../binaries.ts";
 import { goIsMissing } from "../goBuild.ts";
-import { writeOciArchive } from "./ociArchive.ts";
 
 export const PAUSE_IMAGE = "smtprelay.dev/test/pause:1";
+const NOBODY = "65534:65534";
 
 /** Path of the archive. Throws where there is no Go. */
 export async function providePauseImage(environment: NodeJS.ProcessEnv = process.env): Promise<string> {
@@ -27,15 +38,22 @@ export async function providePauseImage(environment: NodeJS.ProcessEnv = process
   const scratch = mkdtempSync(join(folder, ".make-"));
   try {
     copyFileSync(source, join(scratch, "main.go"));
-    const root = join(scratch, "root");
-    mkdirSync(root);
-    const flags = ["-trimpath", "-ldflags", "-s -w", "-o", join(root, "pause")];
+    const flags = ["-trimpath", "-ldflags", "-s -w", "-o", join(scratch, "pause")];
     await runProgram("go", ["build", ...flags, join(scratch, "main.go")], {
       env: { ...process.env, CGO_ENABLED: "0", GOWORK: "off", GOFLAGS: "", GO111MODULE: "off" },
       seconds: 300,
     });
     const draft = join(scratch, "image.tar");
-    await writeOciArchive(draft, { name: PAUSE_IMAGE, root, entrypoint: ["/pause"] });
+    const content = readFileSync(join(scratch, "pause"));
+    const { archive: bytes } = await packImage({
+      name: PAUSE_IMAGE,
+      architecture: process.arch === "arm64" ? "arm64" : "amd64",
+      layers: [{ name: "pause", files: [{ kind: "file", path: "pause", mode: PROGRAM, content }] }],
+      entrypoint: ["/pause"],
+      user: NOBODY,
+      created: "1970-01-01T00:00:00Z",
+    });
+    writeFileSync(draft, bytes);
     renameSync(draft, archive);
     return archive;
   } finally {
