@@ -4,7 +4,10 @@
  *
  *   npm run check            types, lint, format, arrows, generated files, unit tests: no system packages
  *   npm test                 all of that, then contracts, scenarios, real peers and the quickstart
- *   npm test -- --only NAME  one step (repeatable); --list names them; "cluster" runs only when named
+ *   npm test -- --only NAME  one step (repeatable); --list names them
+ *
+ * What the later steps need of others (Kubernetes, Helm, mail programs) is got in the background from the
+ * first moment on: a machine that has none of it builds for a quarter of an hour.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -27,8 +30,8 @@ interface Step {
   readonly name: string;
   /** Part of `npm run check`. */
   readonly quick: boolean;
-  /** Runs only when it is named by --only. */
-  readonly onRequest?: boolean;
+  /** Begins to get what `run` needs; what it says is shown when its turn comes. */
+  prepare?(): void;
   /** Begins in the background once `former` has ended; `run` then waits for it and prints what it said. */
   startAfter?(former: Promise<unknown>): Promise<unknown>;
   run(): Promise<StepResult>;
@@ -62,8 +65,14 @@ const steps: readonly Step[] = [
     join(scratch, "quickstart"),
   ]),
   imageSuite(),
-  { ...suite("charts", false), onRequest: true },
-  clusterSuite(),
+  suiteWith("charts", "the chart's judges", async (print) => {
+    const { provideChartPrograms } = await import("./support/charts/helm.ts");
+    return await provideChartPrograms(print);
+  }),
+  suiteWith("cluster", "a real cluster", async (print) => {
+    const { provideCluster } = await import("./support/cluster/cluster.ts");
+    return await provideCluster(print, ["helm"]);
+  }),
 ];
 
 const { values } = parseArgs({
@@ -78,12 +87,7 @@ const { values } = parseArgs({
 if (values.help || values.list) {
   console.log(
     values.list
-      ? steps
-          .map(
-            (step) =>
-              `${step.name}${step.quick ? " (check)" : step.onRequest === true ? " (on request)" : ""}`,
-          )
-          .join("\n")
+      ? steps.map((step) => `${step.name}${step.quick ? " (check)" : ""}`).join("\n")
       : "usage: npm test [-- --only STEP …] [--list]\n       npm run check",
   );
   process.exit(0);
@@ -97,9 +101,7 @@ if (unknown.length > 0) {
 }
 
 const chosen = steps.filter((step) =>
-  values.only === undefined
-    ? step.quick || (!values.check && step.onRequest !== true)
-    : values.only.includes(step.name),
+  values.only === undefined ? step.quick || !values.check : values.only.includes(step.name),
 );
 const totals: Counts = { passed: 0, failed: 0, skipped: 0 };
 const rows: string[] = [];
@@ -107,6 +109,7 @@ let allOk = true;
 // The tools run one after the other on one core, unseen; the suites go on beside them and are seen working.
 let before: Promise<unknown> = Promise.resolve();
 for (const step of chosen) if (step.startAfter !== undefined) before = step.startAfter(before);
+for (const step of chosen) step.prepare?.();
 const inOrder = chosen.toSorted(
   (a, b) => Number(a.startAfter !== undefined) - Number(b.startAfter !== undefined),
 );
@@ -206,46 +209,49 @@ async function runSuite(project: string): Promise<{ ok: boolean; counts: Counts 
   return { ok, counts };
 }
 
-/** Tests with Debian's programs. Where they cannot be had this is said in one line; under CI it is a failure. */
+/** Tests with Debian's programs. */
 function peerSuite(): Step {
-  return {
-    name: "peers",
-    quick: false,
-    run: async () => {
-      const installation = installPeers((line) => console.log(line));
-      if (installation.kind !== "impossible") return runSuite("peers");
-      const note = `Cannot get the test peers: ${installation.reason}`;
-      console.log(note);
-      return { ok: !inCi, counts: { passed: 0, failed: inCi ? 1 : 0, skipped: inCi ? 0 : 1 }, note };
-    },
-  };
+  return suiteWith("peers", "the test peers", async (print) => installPeers(print));
 }
 
 /** The image of a release. skopeo reads it where it can be had; the other tests need no package. */
 function imageSuite(): Step {
-  return {
-    name: "image",
-    quick: false,
-    run: async () => {
-      const skopeo = { program: "skopeo", package: "skopeo", purpose: "independent reader of images" };
-      const installation = installPeers((line) => console.log(line), [skopeo]);
-      if (installation.kind === "impossible") console.log(`Cannot get skopeo: ${installation.reason}`);
-      return await runSuite("image");
-    },
-  };
+  return suiteWith("image", "an image", async (print) => {
+    const skopeo = { program: "skopeo", package: "skopeo", purpose: "independent reader of images" };
+    const installation = installPeers(print, [skopeo]);
+    if (installation.kind === "impossible") print(`Cannot get skopeo: ${installation.reason}`);
+    return { kind: "present" };
+  });
 }
 
-/** On a real Kubernetes whose programs may have to be built first, from their Go modules. */
-function clusterSuite(): Step {
+type Provided =
+  | { readonly kind: "present" | "installed" }
+  | { readonly kind: "impossible"; readonly reason: string };
+
+/** A suite with programs of others. Where they cannot be had this is said in one line; under CI it is a failure. */
+function suiteWith(
+  project: string,
+  what: string,
+  provide: (print: (line: string) => void) => Promise<Provided>,
+): Step {
+  const held: string[] = [];
+  let print = (line: string): void => void held.push(line);
+  let provided: Promise<Provided> | undefined;
+  const begin = (): Promise<Provided> =>
+    (provided ??= provide((line) => print(line)).catch((error: unknown) => ({
+      kind: "impossible",
+      reason: error instanceof Error ? error.message : String(error),
+    })));
   return {
-    name: "cluster",
+    name: project,
     quick: false,
-    onRequest: true,
+    prepare: () => void begin(),
     run: async () => {
-      const { provideCluster } = await import("./support/cluster/cluster.ts");
-      const provision = await provideCluster((line) => console.log(line));
-      if (provision.kind !== "impossible") return runSuite("cluster");
-      const note = `Cannot run on a real cluster: ${provision.reason}`;
+      print = (line) => console.log(line);
+      for (const line of held.splice(0)) print(line);
+      const provision = await begin();
+      if (provision.kind !== "impossible") return runSuite(project);
+      const note = `Cannot get ${what}: ${provision.reason}`;
       console.log(note);
       return { ok: !inCi, counts: { passed: 0, failed: inCi ? 1 : 0, skipped: inCi ? 0 : 1 }, note };
     },

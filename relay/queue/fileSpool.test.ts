@@ -337,7 +337,12 @@ test("a spool of format 1, which had no journals, is read whole and goes on in t
 
 describe("the folder", () => {
   const again = (directory: string) =>
-    openFileSpool({ directory, clock: stage.clock, log: silentLog, options: { reserveBytes: 0, patienceMs: 0 } });
+    openFileSpool({
+      directory,
+      clock: stage.clock,
+      log: silentLog,
+      options: { reserveBytes: 0, patienceMs: 0 },
+    });
 
   test("is held by one process; a second is refused by name, until the first has closed", async () => {
     await expect(again(stage.directory())).rejects.toThrow(`process ${process.pid} on`);

@@ -74,7 +74,11 @@ export class MetadataLog {
   #logs = 0;
   #checkpointBytes = 0;
 
-  constructor(files: Files, directory: string, nextPlace: () => JournalPlace = () => ({ segment: 0, offset: 0 })) {
+  constructor(
+    files: Files,
+    directory: string,
+    nextPlace: () => JournalPlace = () => ({ segment: 0, offset: 0 }),
+  ) {
     this.#files = files;
     this.#directory = directory;
     this.#nextPlace = nextPlace;

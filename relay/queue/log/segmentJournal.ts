@@ -23,7 +23,9 @@ const FRAME_SIZE_OFFSET = 26;
 const FRAME_SIZE_BYTES = 6;
 
 export function encodeJournal(records: readonly RawMetadata[], segment: number): Buffer[] {
-  const payload = Buffer.concat(records.flatMap((record) => encodeRecord(record.type, record.payload, segment)));
+  const payload = Buffer.concat(
+    records.flatMap((record) => encodeRecord(record.type, record.payload, segment)),
+  );
   return encodeRecord(JOURNAL_TYPE, payload, segment);
 }
 
@@ -62,7 +64,8 @@ function recordsIn(payload: Buffer, segment: number): RawMetadata[] {
   const records: RawMetadata[] = [];
   for (let start = 0; start < payload.length;) {
     const read = readRecord(payload, start, segment);
-    if (read.kind !== "record") throw new Error(`Cannot read a journal of segment ${segment}: it is cut off.`);
+    if (read.kind !== "record")
+      throw new Error(`Cannot read a journal of segment ${segment}: it is cut off.`);
     records.push({ type: read.type, payload: read.payload });
     start = read.end;
   }

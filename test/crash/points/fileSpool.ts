@@ -52,6 +52,7 @@ function pointedSpool(spool: Spool): Spool {
       );
     },
     recordUsage: (records) => spool.recordUsage(records),
+    atHand: (id) => spool.atHand(id),
     read: (id, range) => spool.read(id, range),
     get health() {
       return spool.health;

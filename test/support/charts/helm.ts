@@ -2,15 +2,26 @@
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { join } from "node:path";
 
-import { findProgram } from "../cluster/binaries.ts";
+import { findProgram, providePrograms } from "../cluster/binaries.ts";
 import type { ClusterProgram } from "../cluster/programs.ts";
-import { findProgram as findOnPath } from "../peers/debian.ts";
+import { findProgram as findOnPath, installPeers } from "../peers/debian.ts";
 
 export const repository = join(import.meta.dirname, "../../..");
 export const chartFolder = join(repository, "charts/smtp-relay-operator");
 export const allOnValues = join(repository, "test/charts/allOn.values.yaml");
 /** Release and namespace of the tests, as the README has them. */
 export const release = "smtp-relay-operator";
+
+/** Makes sure of Helm, kubeconform and promtool; builds or installs what is missing. */
+export async function provideChartPrograms(
+  print: (line: string) => void,
+): Promise<{ kind: "present" } | { kind: "impossible"; reason: string }> {
+  const promtool = { program: "promtool", package: "prometheus", purpose: "checks alert rules" };
+  const installation = installPeers(print, [promtool]);
+  if (installation.kind === "impossible") return installation;
+  const provision = await providePrograms(["helm", "kubeconform"], { print });
+  return provision.kind === "impossible" ? provision : { kind: "present" };
+}
 
 /** Absolute path; undefined after a line that says what is skipped. */
 export function optionalProgram(program: ClusterProgram | "promtool", need: string): string | undefined {
