@@ -21,12 +21,15 @@ export interface DebianOptions {
   readonly print: (line: string) => void;
   /** Where a locked version is gone from Debian, take the one it serves, and say so. Not for a release. */
   readonly takeServed: boolean;
+  /** Default: debian.lock.json. */
+  readonly lock?: DebianLock;
+  readonly environment?: NodeJS.ProcessEnv;
 }
 
 export async function debianPackages(options: DebianOptions): Promise<readonly DebianPackage[]> {
   const { architecture, print } = options;
-  const lock = readLock();
-  const cache = imageCache("debian");
+  const lock = options.lock ?? readLock();
+  const cache = imageCache("debian", options.environment);
   const missing = lock.packages.filter((locked) => !isCached(cache, locked[architecture]));
   const taken = new Map<string, DebianPackage>();
   if (missing.length > 0) {
