@@ -92,6 +92,12 @@ export const conditionTypes = {
       false: "At least one address did not; status.addresses says which and what was seen.",
       unknown: "The checks have not run, did not get an answer, or are off.",
     },
+    AddressesBound: {
+      true: "Every pod has the addresses it sends from on its interfaces.",
+      false:
+        "An address is not on its pod: nothing is sent from it there, and its mail waits or leaves by others.",
+      unknown: "The network translates addresses, or no pod has reported yet.",
+    },
     WarmingUp: {
       true: "At least one address still climbs its ramp.",
       false: "Every address is warm.",
@@ -172,7 +178,13 @@ export const reasons = {
   },
   ReportsMissing: {
     kinds: ["SmtpRelay", "IpPool"],
-    on: ["Ready=Unknown", "ConfigApplied=Unknown", "QueueHealthy=Unknown", "Draining=Unknown"],
+    on: [
+      "AddressesBound=Unknown",
+      "Ready=Unknown",
+      "ConfigApplied=Unknown",
+      "QueueHealthy=Unknown",
+      "Draining=Unknown",
+    ],
     when: "Pods are there but did not answer the operator's request for a report.",
     next: "See whether a network policy keeps the operator from the pods' status port; mail is not affected.",
   },
@@ -372,6 +384,24 @@ export const reasons = {
   },
 
   // Pools and addresses.
+  AddressesPresent: {
+    kinds: ["IpPool"],
+    on: ["AddressesBound=True"],
+    when: "Every pod could bind the addresses it sends from.",
+    next: "",
+  },
+  AddressMissing: {
+    kinds: ["IpPool"],
+    on: ["AddressesBound=False", "Ready=False"],
+    when: "spec.egress is Bound, and a pod cannot bind an address; the message names both.",
+    next: "Bring the address to the pod's interface (see spec.egress), or set spec.egress to Translated. It is used as soon as it is there.",
+  },
+  AddressesTranslated: {
+    kinds: ["IpPool"],
+    on: ["AddressesBound=Unknown"],
+    when: "spec.egress is Translated: which address mail leaves from is the network's to decide, and nobody here sees it.",
+    next: "Give the pods in status.addresses[].pods the address in your egress policy, and look at a received message.",
+  },
   Verified: {
     kinds: ["SendingDomain", "IpPool"],
     on: ["Ready=True", "AddressesVerified=True"],

@@ -30,6 +30,10 @@ export const ipPoolSpec = z.strictObject({
       "x-kubernetes-list-type": "map",
       "x-kubernetes-list-map-keys": ["name"],
     }),
+  egress: z.enum(["Bound", "Translated"]).optional().meta({
+    description:
+      "How mail comes to leave from `ip`. Bound: the address is on an interface of the pod, and the relay connects from it; while it is not there, nothing is sent from it. Translated: the network (a NAT or egress gateway) gives the pod's connections that address, and the relay binds nothing. Default: Translated in a cluster, Bound in local mode.",
+  }),
   warmup: z
     .strictObject({
       ramp: z.enum(["Standard", "Conservative", "Custom", "None"]).default("Standard").meta({
@@ -91,6 +95,11 @@ export const ipPoolStatus = z.strictObject({
         state: z
           .enum(["Warming", "Warm", "Paused", "Blocked"])
           .meta({ description: "Blocked: a required check failed or another pool owns it." }),
+        pods: z.array(z.string().max(253)).max(100).optional().meta({
+          description:
+            "Pods whose mail leaves from the address, as NAMESPACE/NAME: with Translated, those an egress policy has to give it.",
+          "x-kubernetes-list-type": "atomic",
+        }),
         checks: z
           .array(
             z.strictObject({

@@ -28,9 +28,9 @@ export interface Environment {
   /** Port of receiving MX hosts; 25 but for tests and local mode. */
   readonly deliveryPort: number;
   /**
-   * Whether an IpPool's addresses are on interfaces of the pods, so that relays connect from them (local mode).
-   * In a cluster a pod has its own address only and the network translates it on the way out; a relay that
-   * asked for another one would reach nobody (EADDRNOTAVAIL).
+   * What a pool without `spec.egress` means: whether its addresses are on interfaces of the pods, so that
+   * relays connect from them (local mode). In a cluster a pod has its own address only unless somebody gave it
+   * more, and the network translates it on the way out.
    */
   readonly bindSourceAddresses: boolean;
   readonly forbiddenNetworks: readonly string[];

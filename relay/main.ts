@@ -27,6 +27,7 @@ import { openFileSpool } from "./queue/fileSpool.ts";
 import { defaultLimits } from "./queue/log/limits.ts";
 import { RelayService } from "./service.ts";
 import { createSigning } from "./signing.ts";
+import { bindFault } from "./smtp/bindFault.ts";
 import { createDeliverer } from "./smtp/deliver.ts";
 import { createReceiver } from "./smtp/receive.ts";
 import { createMxResolver } from "./smtp/resolveMx.ts";
@@ -74,6 +75,7 @@ async function main(): Promise<void> {
     sign: (message) => signing.sign(message),
     composeBounce: (order) => bounceOf(order, spool),
     readSecret: (file) => readSecret(file),
+    bindFault,
     metrics: metrics.engine,
   });
   lifecycle.started({

@@ -33,6 +33,7 @@ const report: RelayReport = {
       until: null,
     },
   ],
+  missingAddresses: [],
   loadedKeys: [],
   usage: [
     { source: "a", day: "2026-11-23", provider: "google", used: 12, limit: 20 },

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import { anEnvironment, aPool, aRelay } from "../../test/support/builders.ts";
-import { configOf, plan } from "../../test/support/relayWorld.ts";
+import { configOf, plan, readyPool } from "../../test/support/relayWorld.ts";
 import { poolAssignment } from "./sources.ts";
 
 const sources = (bindSourceAddresses: boolean) =>
@@ -16,6 +16,21 @@ test("where pods bear the pool's addresses, relays connect from them", () => {
 
 test("where the network translates addresses, the system chooses, and nothing else differs", () => {
   expect(sources(false)).toEqual(sources(true).map((source) => ({ ...source, address: null })));
+});
+
+test("a pool says itself how its mail comes to leave from its addresses, wherever the operator runs", () => {
+  const addresses = (egress: "Bound" | "Translated", bindSourceAddresses: boolean) => {
+    const pool = { ...readyPool, spec: { ...readyPool.spec, egress } };
+    const made = plan({
+      environment: anEnvironment({ bindSourceAddresses }),
+      pools: [pool],
+      allPools: [pool],
+    });
+    return configOf(made).pods.flatMap((pod) => pod.sources.map(({ address }) => address));
+  };
+
+  expect(addresses("Bound", false)).toEqual(["192.0.2.10", "192.0.2.11"]);
+  expect(addresses("Translated", true)).toEqual([null, null]);
 });
 
 test("a pod is not left with a paused address only while another one sends", () => {

@@ -4,7 +4,7 @@
  */
 import type { IpPool } from "../../crds/kinds.ts";
 import type { EgressSource } from "../../relay/contract/config.ts";
-import type { RelayWorld } from "../world.ts";
+import type { Environment, RelayWorld } from "../world.ts";
 import { type Ramp, rampOf } from "../warmup/profile.ts";
 import { type AddressStatus, allowanceRows, dayCaps } from "../warmup/rows.ts";
 import { NEVER_SEEN, permilleOfPod } from "../warmup/shares.ts";
@@ -38,7 +38,7 @@ export function podSources(world: RelayWorld, pod: string): PodSources {
         status,
         ramp,
         Math.min(wanted, permilleOfPod(status?.shares, key)),
-        world.environment.bindSourceAddresses,
+        isBound(pool, world.environment),
       );
       sources.push(source);
       limited ||= source.allowance.length > 0;
@@ -74,6 +74,11 @@ export function poolAssignment(
   // While nothing sends there is nothing to fall back on, and nothing to move.
   if (owned.every(rests)) return part(owned);
   return new Map([...part(owned.filter((one) => !rests(one))), ...part(owned.filter(rests))]);
+}
+
+/** Whether relays connect from the pool's addresses. */
+export function isBound({ spec }: IpPool, environment: Environment): boolean {
+  return spec.egress === undefined ? environment.bindSourceAddresses : spec.egress === "Bound";
 }
 
 function statusOf(pool: IpPool, address: AddressSpec): AddressStatus | undefined {

@@ -71,6 +71,7 @@ export function addressStatus(view: AddressView): AddressResult {
       name: spec.name,
       ip: spec.ip,
       state,
+      ...podsOf(view),
       checks,
       ...(warmup === undefined ? {} : { warmup }),
       ...(reputation === undefined ? {} : { reputation }),
@@ -78,6 +79,15 @@ export function addressStatus(view: AddressView): AddressResult {
     },
     decisions: [...decisions, ...pauseDecisions(before, spec.state === "Paused")],
   };
+}
+
+/** Bound of the list in the API. */
+const MOST_PODS = 100;
+
+/** Whose mail leaves from it. */
+function podsOf({ wanted }: AddressView): Pick<AddressStatus, "pods"> {
+  const pods = [...wanted].flatMap(([pod, permille]) => (permille > 0 ? [pod] : [])).toSorted();
+  return pods.length === 0 ? {} : { pods: pods.slice(0, MOST_PODS) };
 }
 
 function pauseDecisions(before: AddressStatus | undefined, paused: boolean): AddressResult["decisions"] {

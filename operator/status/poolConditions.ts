@@ -2,6 +2,9 @@
 import type { Reason } from "../../crds/conditions.ts";
 import type { Plan, PoolWorld } from "../world.ts";
 import type { AddressStatus } from "../warmup/rows.ts";
+import { sourceName } from "../plan/names.ts";
+import { isBound } from "../plan/sources.ts";
+import { reportsByPod } from "../warmup/podReports.ts";
 import { countText } from "./figures.ts";
 import type { PoolRecord } from "./poolAddress.ts";
 import { type Finding, listOf, sentences, stalledFinding } from "./setCondition.ts";
@@ -15,20 +18,31 @@ export function poolFindings(
   records: readonly PoolRecord[],
 ): readonly PoolFinding[] {
   const verified = verifiedFinding(world, plan, addresses, records);
-  const ready = readyFinding(plan, addresses, verified);
+  const bound = boundFinding(world);
+  const ready = readyFinding(plan, addresses, verified, nowhere(world, addresses) ? bound : null);
   return [
     ready,
     reconciling(world, plan, ready, verified),
     stalled(plan, ready),
     verified,
+    bound,
     warmingFinding(addresses),
   ];
 }
 
 const sends = ({ state }: AddressStatus) => state === "Warming" || state === "Warm";
 
-function readyFinding(plan: Plan, addresses: readonly AddressStatus[], verified: PoolFinding): PoolFinding {
+/** `missing`: what is to be said when no address is on any of its pods; null when one is. */
+function readyFinding(
+  plan: Plan,
+  addresses: readonly AddressStatus[],
+  verified: PoolFinding,
+  missing: PoolFinding | null,
+): PoolFinding {
   const type = "Ready";
+  if (missing !== null) {
+    return { type, status: "False", reason: "AddressMissing", message: missing.message };
+  }
   const sending = addresses.filter(sends);
   const text = `${sending.length} of ${addresses.length} ${addresses.length === 1 ? "address" : "addresses"} may send`;
   const claimed = plan.problems.length === 0 ? "" : ` ${sentences(plan.problems)}`;
@@ -98,6 +112,59 @@ function verifiedFinding(
   return silent.length > 0
     ? { type, status: "Unknown", reason: "DnsUnreachable", message: `No answer for ${listOf(silent, 3)}.` }
     : { type, status: "Unknown", reason: "RecordsUnchecked", message: `${listOf(unknown, 3)}.` };
+}
+
+interface Missing {
+  readonly address: string;
+  readonly pod: string;
+  readonly reason: string;
+}
+
+function missingAddresses(world: PoolWorld): readonly Missing[] {
+  const prefix = sourceName(world.pool.metadata.name, "");
+  return [...reportsByPod(world)].flatMap(([pod, report]) =>
+    report.missingAddresses.flatMap(({ source, reason }): Missing[] =>
+      source.startsWith(prefix) ? [{ address: source.slice(prefix.length), pod, reason }] : [],
+    ),
+  );
+}
+
+/** Whether every address that may send is known to be missing on every pod that should send from it. */
+function nowhere(world: PoolWorld, addresses: readonly AddressStatus[]): boolean {
+  const missing = isBound(world.pool, world.environment) ? missingAddresses(world) : [];
+  const sending = addresses.filter(sends);
+  const isMissing = (name: string, pods: readonly string[]) =>
+    pods.length > 0 && pods.every((pod) => missing.some((one) => one.address === name && one.pod === pod));
+  return sending.length > 0 && sending.every(({ name, pods = [] }) => isMissing(name, pods));
+}
+
+/** Whether pods have the addresses they send from, as they say themselves. */
+function boundFinding(world: PoolWorld): PoolFinding {
+  const type = "AddressesBound";
+  if (!isBound(world.pool, world.environment)) {
+    const message = "The network gives mail its address; relays bind none.";
+    return { type, status: "Unknown", reason: "AddressesTranslated", message };
+  }
+  const reports = [...reportsByPod(world)];
+  if (reports.length === 0) {
+    return { type, status: "Unknown", reason: "ReportsMissing", message: "No pod has reported yet." };
+  }
+  const missing = missingAddresses(world).map(
+    ({ address, pod, reason }) => `${address} is not on ${pod} (${reason})`,
+  );
+  return missing.length === 0
+    ? {
+        type,
+        status: "True",
+        reason: "AddressesPresent",
+        message: "Every pod that reports has its addresses.",
+      }
+    : {
+        type,
+        status: "False",
+        reason: "AddressMissing",
+        message: `Nothing is sent where ${listOf(missing, 3)}.`,
+      };
 }
 
 /** A pool of which nothing can send, because DNS says something wrong, waits for a person. */

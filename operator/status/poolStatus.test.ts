@@ -203,3 +203,46 @@ test("the next look is in time for the last hour of the day, for midnight, and f
 
   expect([at("12:00:00"), at("22:55:00"), at("23:59:50"), at("12:00:00", true)]).toEqual([600, 300, 10, 2]);
 });
+
+const twoPods = { relay: aRelay({ spec: { replicas: 2 } }), publishedConfig: null };
+const missing = (source: string) => ({
+  missingAddresses: [
+    {
+      source,
+      reason: "no connection can be made from 192.0.2.10: EADDRNOTAVAIL",
+      since: "2026-11-23T12:00:00Z",
+    },
+  ],
+});
+
+test("an address says whose mail leaves from it, so that an egress policy can be written", () => {
+  const { status } = look(world({ relays: [{ ...twoPods, pods: [aPod("mail-0"), aPod("mail-1")] }] }));
+
+  expect(status.addresses?.map(({ name, pods }) => [name, pods])).toEqual([
+    ["a", ["default/mail-0"]],
+    ["b", ["default/mail-1"]],
+  ]);
+});
+
+test("a bound pool says where an address is missing, and is not Ready once it is missing everywhere", () => {
+  const pool = aPool({ spec: { egress: "Bound" } });
+  const environment = anEnvironment({ bindSourceAddresses: false });
+  const seen = (...pods: ReturnType<typeof aPod>[]) =>
+    look(world({ pool, environment, relays: [{ ...twoPods, pods }] })).said;
+
+  expect(seen()("AddressesBound")).toBe("Unknown ReportsMissing: No pod has reported yet.");
+  expect(seen(aPod("mail-0"), aPod("mail-1"))("AddressesBound")).toContain("True AddressesPresent");
+  const one = seen(aPod("mail-0", missing("default/a")), aPod("mail-1", missing("other/b")));
+  expect(one("AddressesBound")).toBe(
+    "False AddressMissing: Nothing is sent where a is not on default/mail-0 (no connection can be made from 192.0.2.10: EADDRNOTAVAIL).",
+  );
+  expect(one("Ready")).toContain("True Warming");
+  const all = seen(aPod("mail-0", missing("default/a")), aPod("mail-1", missing("default/b")));
+  expect(all("Ready")).toContain("False AddressMissing");
+});
+
+test("of a translated pool nobody here can see the addresses, and it says so", () => {
+  const { said } = look(world({ pool: aPool({ spec: { egress: "Translated" } }) }));
+
+  expect(said("AddressesBound")).toContain("Unknown AddressesTranslated");
+});

@@ -113,7 +113,8 @@ function removedAddresses(
   let next = history;
   const addresses = (pool.status?.addresses ?? []).flatMap((address): AddressStatus[] => {
     if (names.has(address.name)) return [];
-    const { shares: former = [], ...rest } = address;
+    // Of those that left the spec only the ledger says whose they are.
+    const { shares: former = [], pods: _pods, ...rest } = address;
     const isNew = address.state !== "Paused" || !saysRemoved(next, address.name);
     if (isNew) next = withDecisions(next, address.name, [{ decision: "Paused", reason: REMOVED }], now);
     const caps = address.warmup === undefined || ramp === null ? [] : dayCaps(address.warmup, ramp);

@@ -26,6 +26,7 @@ export const bindingRule = z.strictObject({
     "Backoff",
     "Allowance",
     "SourcePaused",
+    "SourceMissing",
     "RelayPaused",
     "DomainHeld",
     "ConnectionLimit",

@@ -73,6 +73,11 @@ export const relayReport = z.strictObject({
       .optional(),
   }),
   restraints: z.array(restraint).max(256),
+  /** Sources whose address is not on this pod, so that nothing leaves from them; older relays say nothing. */
+  missingAddresses: z
+    .array(z.strictObject({ source: z.string(), reason: z.string().max(512), since: instant }))
+    .max(256)
+    .default([]),
   /** "domain/selector" of the keys that sign. */
   loadedKeys: z.array(z.string()).max(20_000),
   usage: z.array(usage).max(20_000),

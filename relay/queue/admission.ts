@@ -11,6 +11,7 @@ import type { CompiledConfig } from "./compiledConfig.ts";
 import { sourcesOf } from "./compiledConfig.ts";
 import type { AllowanceMeter } from "./meter.ts";
 import type { PathBook, PathGrant } from "./paths.ts";
+import type { Plumbing } from "./plumbing.ts";
 import type { Block, SiteQueue } from "./siteQueue.ts";
 
 export type SiteAdmission =
@@ -21,6 +22,7 @@ export interface AdmissionFacts {
   readonly compiled: CompiledConfig;
   readonly meter: AllowanceMeter;
   readonly paths: PathBook;
+  readonly plumbing: Plumbing;
 }
 
 export function admitSite(
@@ -30,7 +32,7 @@ export function admitSite(
   now: Instant,
   draw: number,
 ): SiteAdmission {
-  const { compiled, meter, paths } = facts;
+  const { compiled, meter, paths, plumbing } = facts;
   const { provider, site, route } = queue;
   const sources = new Map(sourcesOf(compiled, route).map((source) => [source.name, source] as const));
   const grants = new Map<string, PathGrant>();
@@ -41,7 +43,8 @@ export function admitSite(
     const usedNow = (counter: string) => meter.used(source.name, counter, now);
     return {
       name: source.name,
-      pausedBecause: source.state === "Paused" ? source.stateReason : null,
+      pausedBecause:
+        source.state === "Paused" ? source.stateReason : (plumbing.of(source.name)?.reason ?? null),
       suspendedUntil: grant.suspended?.until ?? null,
       connectionsInUse: grant.inUse,
       connections: grant.connections,
@@ -114,7 +117,17 @@ export function admitSite(
         until: choice.until,
       });
     }
-    case "paused":
+    case "paused": {
+      const missing = plumbing.of(choice.name);
+      if (missing !== null && sources.get(choice.name)?.state === "Active") {
+        return blocked({
+          kind: "SourceMissing",
+          source: choice.name,
+          text: `address ${choice.name} is not on this pod: ${missing.reason}`,
+          since: missing.since,
+          until: null,
+        });
+      }
       return blocked({
         kind: "SourcePaused",
         source: choice.name,
@@ -122,6 +135,7 @@ export function admitSite(
         since: compiled.sourcePausedSince.get(choice.name) ?? compiled.appliedAt,
         until: null,
       });
+    }
     case "none":
       return blocked({
         kind: "NoSource",

@@ -168,6 +168,7 @@ function broken({ recipients }: AttemptOrder, reason: string): DeliveryResult {
     address: null,
     tls: null,
     failedAt: "reset",
+    unbound: null,
     dsnTaken: false,
   };
 }

@@ -84,7 +84,7 @@ export class Dispatcher {
 
   /** The next transaction, or null when no site may start one. */
   next(mostRecipients: number, now: Instant): Start | null {
-    const { compiled, meter, paths, slots } = this.#state;
+    const { compiled, meter, paths, plumbing, slots } = this.#state;
     if (compiled === null) return null;
     for (;;) {
       const next =
@@ -109,7 +109,13 @@ export class Dispatcher {
         this.#list(site, next);
         continue;
       }
-      const verdict = admitSite({ compiled, meter, paths }, site, parcel.preferredSource, now, this.#draw());
+      const verdict = admitSite(
+        { compiled, meter, paths, plumbing },
+        site,
+        parcel.preferredSource,
+        now,
+        this.#draw(),
+      );
       if (verdict.kind === "blocked") {
         this.#block(site, verdict.block);
         const { kind } = verdict.block;

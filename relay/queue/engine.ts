@@ -20,6 +20,7 @@ import { listQueue, showMessage } from "./listing.ts";
 import { AllowanceMeter } from "./meter.ts";
 import { createEntry, type Entry } from "./parcel.ts";
 import { PathBook } from "./paths.ts";
+import { Plumbing } from "./plumbing.ts";
 import { createQueueState, type QueueState } from "./queueState.ts";
 import { type EngineReport, reportQueue } from "./report.ts";
 import { Scheduler, type SchedulerEvents } from "./scheduler.ts";
@@ -84,7 +85,14 @@ class QueueEngine implements Engine {
       slow: limits.slowTransactions,
       slowAfterMs: limits.slowAfterMs,
     });
-    this.#state = createQueueState({ gate, meter, statistics, slots, paths: new PathBook() }, clock.now());
+    const plumbing = new Plumbing(ports, () => {
+      this.#dispatcher.wakeAll();
+      wake();
+    });
+    this.#state = createQueueState(
+      { gate, meter, statistics, slots, plumbing, paths: new PathBook() },
+      clock.now(),
+    );
     this.#aftermath = new Aftermath(ports, this.#state, {
       waiting: (entry, indices) => {
         this.#scheduler.admit(entry, indices);
@@ -136,6 +144,7 @@ class QueueEngine implements Engine {
     const before = this.#state.compiled;
     const after = compileConfig(config, podName, before, now, this.#state.usageSince);
     this.#state.compiled = after;
+    this.#state.plumbing.follow(after.sources);
     this.#scheduler.restart(before === null || !sameRouting(before, after), now);
     this.#dispatcher.wakeAll();
     this.#wake();
@@ -248,6 +257,7 @@ class QueueEngine implements Engine {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
     this.#scheduler.close();
+    this.#state.plumbing.stop();
     await this.#flights.end(graceSeconds);
     // Notices being stored are recorded as well, or the next life would send them again.
     const notices = this.#aftermath.close();

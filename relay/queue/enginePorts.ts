@@ -59,6 +59,11 @@ export interface EnginePorts {
   composeBounce(order: BounceOrder): Promise<ComposedBounce>;
   /** A password from the configuration folder, by file name. */
   readSecret(file: string): Promise<string>;
+  /**
+   * Why no connection can be made from this address of the machine; null when one can. Never rejects.
+   * Absent: an address is taken to be there until a connection from it fails.
+   */
+  readonly bindFault?: (address: string) => Promise<string | null>;
   newId(): MessageId;
   readonly metrics: EngineMetrics;
 }

@@ -63,7 +63,10 @@ export class Flights {
 
   /** Verdicts for recipients that no host was found for. */
   unroutable(parcels: readonly Parcel[], outcome: Outcome): void {
-    const result = { outcomes: [], host: null, address: null, tls: null, failedAt: null, dsnTaken: false };
+    const result = {
+      ...{ outcomes: [], host: null, address: null, tls: null },
+      ...{ failedAt: null, unbound: null, dsnTaken: false },
+    };
     const byEntry = Map.groupBy(parcels, (parcel) => parcel.entry);
     for (const [entry, group] of byEntry) {
       const indices = release(entry, group);
@@ -143,6 +146,12 @@ export class Flights {
       // Broken off by the stop: it is neither an attempt nor the site's fault.
       this.#free(start, result.outcomes.filter(mayBeAccepted).length);
       return this.#giveBack(parcels, now, "broken off by a stop");
+    }
+    if (result.unbound !== null && result.outcomes.every(({ kind }) => kind === "unreachable")) {
+      // Nobody was spoken to: neither an attempt nor the site's fault.
+      this.#state.plumbing.failed(source.name, result.unbound);
+      this.#free(start, 0);
+      return this.#giveBack(parcels, now, result.unbound);
     }
     this.#ports.metrics.transaction(
       { source: source.name, provider: site.provider.name },

@@ -9,6 +9,7 @@ import { DueHeap } from "./dueHeap.ts";
 import type { AllowanceMeter } from "./meter.ts";
 import type { Entry, Parcel } from "./parcel.ts";
 import type { PathBook } from "./paths.ts";
+import type { Plumbing } from "./plumbing.ts";
 import type { SiteQueue } from "./siteQueue.ts";
 import type { Slots } from "./slots.ts";
 import type { SpoolGate } from "./spoolGate.ts";
@@ -29,6 +30,7 @@ export interface QueueState {
   readonly meter: AllowanceMeter;
   readonly paths: PathBook;
   readonly slots: Slots;
+  readonly plumbing: Plumbing;
   readonly gate: SpoolGate;
   readonly statistics: Statistics;
   usageSince: Instant;
@@ -38,7 +40,7 @@ export interface QueueState {
 const MOST_KNOWN = 20_000;
 
 export function createQueueState(
-  parts: Pick<QueueState, "meter" | "paths" | "slots" | "gate" | "statistics">,
+  parts: Pick<QueueState, "meter" | "paths" | "slots" | "plumbing" | "gate" | "statistics">,
   now: Instant,
 ): QueueState {
   return {

@@ -14,7 +14,7 @@ import { type QueueState, whereTo } from "./queueState.ts";
 /** The engine's parts of RelayReport. */
 export type EngineReport = Pick<
   RelayReport,
-  "queue" | "restraints" | "usage" | "usageSince" | "counters" | "spool"
+  "queue" | "restraints" | "missingAddresses" | "usage" | "usageSince" | "counters" | "spool"
 >;
 
 const MOST_RESTRAINTS = 256;
@@ -29,6 +29,11 @@ export function reportQueue(ports: EnginePorts, state: QueueState): EngineReport
   return {
     queue: queueOf(state, now),
     restraints: restraintsOf(state, now),
+    missingAddresses: state.plumbing.all().map(({ source, reason, since }) => ({
+      source,
+      reason: reason.slice(0, LONGEST_REASON),
+      since: isoOf(since),
+    })),
     usage: state.meter.usage(state.compiled?.sources ?? [], now),
     usageSince: isoOf(state.usageSince),
     counters: state.statistics.counters(),
@@ -103,6 +108,9 @@ function restraintsOf(state: QueueState, now: Instant): Restraint[] {
       since: isoOf(since),
       until: null,
     });
+  }
+  for (const { source, reason, since } of state.plumbing.all()) {
+    add({ source, provider: TOTAL, kind: "Paused", reason, since: isoOf(since), until: null });
   }
   for (const restraint of state.paths.restraints(now)) add(restraint);
   for (const { block, size } of state.sites.values()) {

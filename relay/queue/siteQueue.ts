@@ -15,7 +15,7 @@ import { PriorityTurns, type Standing, type Turn } from "./turns.ts";
 
 /** Why nothing of a site can start now. Kinds are those of the admin contract. */
 export interface Block {
-  readonly kind: "Backoff" | "Allowance" | "ConnectionLimit" | "SourcePaused" | "NoSource";
+  readonly kind: "Backoff" | "Allowance" | "ConnectionLimit" | "SourcePaused" | "SourceMissing" | "NoSource";
   /** The source that binds, null when there is none. */
   readonly source: string | null;
   /** Provider it holds, or "total" for every one. */

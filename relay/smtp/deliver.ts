@@ -76,6 +76,7 @@ function undelivered(job: DeliveryJob, reason: string): DeliveryResult {
     address: null,
     tls: null,
     failedAt: null,
+    unbound: null,
     dsnTaken: false,
   };
 }

@@ -83,6 +83,8 @@ export interface DeliveryResult {
   readonly tls: { readonly version: string; readonly cipher: string; readonly verified: boolean } | null;
   /** Where the session broke, when it did: such outcomes speak of the site, not of the message. */
   readonly failedAt: SmtpStage | null;
+  /** Why no connection could be bound to the source's address; null where that was not what failed. */
+  readonly unbound: string | null;
   /** Whether the peer took DSN parameters; if not, we owe the success notice (RFC 3461 §5.2.3). */
   readonly dsnTaken: boolean;
 }

@@ -102,6 +102,7 @@ export function aReport(overrides: Partial<RelayReport> = {}): RelayReport {
     notReadyReason: "",
     queue: { messages: 0, recipients: 0, oldestSeconds: null, providers: [] },
     restraints: [],
+    missingAddresses: [],
     loadedKeys: [],
     usage: [],
     usageSince: "2026-11-23T11:00:00Z",

@@ -174,6 +174,7 @@ export class ScriptedDeliverer implements Deliverer {
       address: job.hosts[0]?.addresses[0] ?? null,
       tls: null,
       failedAt: broken?.kind === "unreachable" ? broken.stage : null,
+      unbound: null,
       dsnTaken: false,
     };
   }

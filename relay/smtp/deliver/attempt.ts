@@ -17,7 +17,7 @@ import type { DeliveryJob, DeliveryResult } from "../delivery.ts";
 import { unsendable } from "./envelopeCommands.ts";
 import { ownReply } from "./replies.ts";
 import { type Candidate, openSession, type Session, type Timeouts } from "./session.ts";
-import { ENDED_BY_US, SessionBroken } from "./sessionBroken.ts";
+import { ENDED_BY_US, isOurs, SessionBroken } from "./sessionBroken.ts";
 import { type Outcomes, transact } from "./transaction.ts";
 import { meetsRequireTls, unmetNeeds } from "./unmetNeeds.ts";
 
@@ -126,7 +126,7 @@ export class Attempt {
       return false;
     }
     this.#failures.push(failure);
-    if (error.kind === "local") return false;
+    if (isOurs(error)) return false;
     if (error.stage === "auth") return error.reply === null || error.reply.code < 500;
     if (beforeEnvelope.has(error.stage)) return true;
     // After the envelope began: a lost session may be taken up elsewhere, an answer may not, and once
@@ -238,7 +238,8 @@ export class Attempt {
       host: spoken?.candidate.host ?? null,
       address: spoken?.candidate.address ?? null,
       tls: spoken?.tls ?? null,
-      failedAt: broke === null || broke.kind === "local" ? null : broke.stage,
+      failedAt: broke === null || isOurs(broke) ? null : broke.stage,
+      unbound: broke?.kind === "unbound" ? broke.message : null,
       dsnTaken: spoken?.dsn ?? false,
     };
   }
@@ -247,7 +248,7 @@ export class Attempt {
   #foremost(): SessionBroken | null {
     const errors = this.#failures.map((failure) => failure.error);
     const last = errors.at(-1);
-    if (last?.kind === "local") return last;
+    if (last !== undefined && isOurs(last)) return last;
     return errors.find((error) => error.reply !== null) ?? last ?? null;
   }
 
@@ -256,7 +257,7 @@ export class Attempt {
     const tried = this.#failures.map(
       ({ error: each, candidate }) => `${candidate.host} (${candidate.address}) ${each.message}`,
     );
-    const reason = error.kind === "local" ? error.message : [...new Set(tried)].join("; ");
+    const reason = isOurs(error) ? error.message : [...new Set(tried)].join("; ");
     return { kind: "unreachable", stage: error.stage, reason: reason.slice(0, LONGEST_REASON) };
   }
 

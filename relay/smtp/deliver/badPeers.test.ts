@@ -37,6 +37,7 @@ test("a source address this machine does not have speaks of us, not of the site"
   expect(result).toMatchObject({
     outcomes: [{ stage: "connect", reason: "no connection can be made from 192.0.2.1: EADDRNOTAVAIL" }],
     failedAt: null,
+    unbound: "no connection can be made from 192.0.2.1: EADDRNOTAVAIL",
   });
 });
 

@@ -3,9 +3,13 @@
  * it there are outcomes.
  */
 import type { Reply, SmtpStage } from "../../message.ts";
+import { unbound } from "../bindFault.ts";
 
-/** Who or what ended it. `local`: this machine or this relay, so that it says nothing about the site. */
-export type BreakKind = "refused" | "closed" | "timeout" | "nonsense" | "tls" | "reply" | "local";
+/**
+ * Who or what ended it. `local`: this machine or this relay, so that it says nothing about the site.
+ * `unbound`: the same, because the machine does not have the source's address.
+ */
+export type BreakKind = "refused" | "closed" | "timeout" | "nonsense" | "tls" | "reply" | "local" | "unbound";
 
 export class SessionBroken extends Error {
   override readonly name = "SessionBroken";
@@ -43,9 +47,14 @@ export function socketFault(
   if (!localCodes.has(code))
     return { kind: "refused", reason: errorTexts[code] ?? `failed: ${error.message}` };
   return {
-    kind: "local",
-    reason: `no connection can be made from ${localAddress ?? "this machine"}: ${code}`,
+    kind: code === "EADDRNOTAVAIL" && localAddress !== null ? "unbound" : "local",
+    reason: unbound(localAddress ?? "this machine", code),
   };
+}
+
+/** Whether the end says nothing about the site. */
+export function isOurs({ kind }: SessionBroken): boolean {
+  return kind === "local" || kind === "unbound";
 }
 
 export const ENDED_BY_US = "the attempt was ended by this relay";

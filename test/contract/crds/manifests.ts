@@ -118,6 +118,7 @@ export const full: Readonly<Record<KindName, Manifest>> = {
       { name: "a", ip: "192.0.2.10", ehloName: "a.mail.example.com", state: "Active" },
       { name: "b", ip: "2001:db8::10", ehloName: "b.mail.example.com", state: "Paused" },
     ],
+    egress: "Bound",
     warmup: { ramp: "Custom", dailyLimits: [100, 100, 500, 2000] },
     checks: { forwardConfirmedReverseDns: "Warn" },
   }),
