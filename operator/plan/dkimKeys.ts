@@ -12,15 +12,8 @@
  */
 import { GROUP } from "../../crds/group.ts";
 import type { SendingDomainStatus } from "../../crds/sendingDomain.ts";
-import { type DomainWorld, dnsQuestion, type Instant } from "../world.ts";
-import {
-  algorithmOf,
-  type DkimAlgorithm,
-  dkimRecordName,
-  dkimRecordValue,
-  judgeDkim,
-  publicKeyOf,
-} from "./dkimRecord.ts";
+import { type DomainWorld, dnsQuestion, type Instant, type SecretObject } from "../world.ts";
+import { type DkimAlgorithm, dkimRecordName, dkimRecordValue, judgeDkim, publicKeyOf } from "./dkimRecord.ts";
 
 export type KeyStatus = NonNullable<SendingDomainStatus["dkim"]>["keys"][number];
 
@@ -93,20 +86,45 @@ interface Known extends KeyStatus {
   readonly publicKey: string | null;
 }
 
+/** An entry of a key Secret; null: no private key that DKIM can use. */
+interface KeyEntry {
+  readonly entry: string;
+  readonly key: {
+    readonly selector: string;
+    readonly algorithm: DkimAlgorithm;
+    readonly publicKey: string;
+  } | null;
+}
+
+/** To derive a public key takes a millisecond, and every pass asks thrice; a Secret as read never changes. */
+const entriesRead = new WeakMap<SecretObject, readonly KeyEntry[]>();
+
+function readEntries(secret: SecretObject | null): readonly KeyEntry[] {
+  if (secret === null) return [];
+  const known = entriesRead.get(secret);
+  if (known !== undefined) return known;
+  const entries = Object.entries(secret.data ?? {}).flatMap(([entry, data]): KeyEntry[] => {
+    if (!entry.endsWith(".pem")) return [];
+    const selector = entry.slice(0, -".pem".length);
+    const found = publicKeyOf(Buffer.from(data, "base64").toString("utf8"));
+    const usable = found !== null && /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(selector);
+    return [{ entry, key: usable ? { selector, ...found } : null }];
+  });
+  entriesRead.set(secret, entries);
+  return entries;
+}
+
 /** Keys of the Secret with the dates of status; keys of status whose private half is gone. */
 function readKeys(world: Omit<DomainWorld, "dns">): { keys: readonly Known[]; unusable: readonly string[] } {
   const inStatus = new Map(world.domain.status?.dkim?.keys.map((key) => [key.selector, key]));
   const unusable: string[] = [];
   const keys: Known[] = [];
-  for (const [entry, data] of Object.entries(world.keySecret?.data ?? {})) {
-    if (!entry.endsWith(".pem")) continue;
-    const selector = entry.slice(0, -".pem".length);
-    const pem = Buffer.from(data, "base64").toString("utf8");
-    const algorithm = algorithmOf(pem);
-    if (algorithm === null || !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(selector)) {
+  for (const { entry, key } of readEntries(world.keySecret)) {
+    if (key === null) {
       unusable.push(entry);
       continue;
     }
+    const { selector, algorithm, publicKey } = key;
     const known = inStatus.get(selector);
     const created =
       known?.createdAt ??
@@ -115,7 +133,7 @@ function readKeys(world: Omit<DomainWorld, "dns">): { keys: readonly Known[]; un
     keys.push({
       ...(known ?? { selector, state: "Publishing" as const, createdAt: created }),
       algorithm,
-      publicKey: publicKeyOf(pem, algorithm),
+      publicKey,
     });
     inStatus.delete(selector);
   }

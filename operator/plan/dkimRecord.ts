@@ -15,27 +15,23 @@ const ED25519_KEY_BYTES = 32;
 /** RFC 8301 §3.2: signers SHOULD use keys of at least 2048 bits. */
 const LEAST_RSA_BITS = 2048;
 
-/** Base64 of the public key as the record carries it; null when the PEM is not a key of this algorithm. */
-export function publicKeyOf(privatePem: string, algorithm: DkimAlgorithm): string | null {
+/** What the record says of a private key in PEM: the algorithm, and the public key in base64; null when DKIM has no use for it. */
+export function publicKeyOf(
+  privatePem: string,
+): { readonly algorithm: DkimAlgorithm; readonly publicKey: string } | null {
   try {
     const key = createPublicKey(privatePem);
     const der = key.export({ type: "spki", format: "der" });
-    if (algorithm === "rsa-sha256") {
+    if (key.asymmetricKeyType === "rsa") {
       const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
-      return key.asymmetricKeyType === "rsa" && bits >= LEAST_RSA_BITS ? der.toString("base64") : null;
+      return bits >= LEAST_RSA_BITS ? { algorithm: "rsa-sha256", publicKey: der.toString("base64") } : null;
     }
     return key.asymmetricKeyType === "ed25519" && der.length === ED25519_SPKI_BYTES
-      ? der.subarray(-ED25519_KEY_BYTES).toString("base64")
+      ? { algorithm: "ed25519-sha256", publicKey: der.subarray(-ED25519_KEY_BYTES).toString("base64") }
       : null;
   } catch {
     return null;
   }
-}
-
-/** The algorithm of a private key in PEM; null when DKIM has no use for it. */
-export function algorithmOf(privatePem: string): DkimAlgorithm | null {
-  if (publicKeyOf(privatePem, "rsa-sha256") !== null) return "rsa-sha256";
-  return publicKeyOf(privatePem, "ed25519-sha256") === null ? null : "ed25519-sha256";
 }
 
 export function dkimRecordName(selector: string, domain: string): string {

@@ -30,18 +30,24 @@ export function parseKey(text: string): ObjectKey {
   return { namespace: text.slice(0, slash), name: text.slice(slash + 1) };
 }
 
+export interface CacheOptions<T> {
+  readonly shape: (object: KubeObject, before: Cached<T> | undefined) => T;
+  /** What is kept of the object beside its value; default: all of it. */
+  readonly keep?: (object: KubeObject) => KubeObject;
+  readonly indexes?: Readonly<Record<string, Index<T>>>;
+}
+
 export class Cache<T> {
-  readonly #shape: (object: KubeObject, before: Cached<T> | undefined) => T;
+  readonly #shape: CacheOptions<T>["shape"];
+  readonly #keep: (object: KubeObject) => KubeObject;
   readonly #indexes: Readonly<Record<string, Index<T>>>;
   readonly #objects = new Map<string, Cached<T>>();
   readonly #entries = new Map<string, Map<string, Cached<T>>>();
   #all: readonly T[] | undefined;
 
-  constructor(options: {
-    readonly shape: (object: KubeObject, before: Cached<T> | undefined) => T;
-    readonly indexes?: Readonly<Record<string, Index<T>>>;
-  }) {
+  constructor(options: CacheOptions<T>) {
     this.#shape = options.shape;
+    this.#keep = options.keep ?? ((object) => object);
     this.#indexes = options.indexes ?? {};
   }
 
@@ -74,7 +80,7 @@ export class Cache<T> {
     ) {
       return null;
     }
-    const after = { key, object, value: this.#shape(object, before) };
+    const after = { key, object: this.#keep(object), value: this.#shape(object, before) };
     this.#unindex(before);
     this.#objects.set(key, after);
     this.#eachEntry(after, (name) => {

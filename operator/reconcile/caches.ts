@@ -12,7 +12,15 @@ import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
 import type { Cached, Index } from "./cache.ts";
 import { type AnyInformer, Informer } from "./informer.ts";
-import { addressesOf, domainShape, poolShape, poolsNamed, relayShape, secretsNamed } from "./typed.ts";
+import {
+  addressesOf,
+  domainShape,
+  poolShape,
+  poolsNamed,
+  relayShape,
+  secretsNamed,
+  withoutSpec,
+} from "./typed.ts";
 
 export interface Caches {
   readonly relays: Informer<SmtpRelay | null>;
@@ -54,6 +62,7 @@ export function createCaches(options: CachesOptions): Caches {
     ...options,
     type: resources.smtpRelays,
     shape: relayShape(log),
+    keep: withoutSpec,
     indexes: {
       pool: named((relay) => poolsNamed(relay)),
       secret: named((relay) => secretsNamed(relay)),
@@ -63,6 +72,7 @@ export function createCaches(options: CachesOptions): Caches {
     ...options,
     type: resources.sendingDomains,
     shape: domainShape(log),
+    keep: withoutSpec,
     indexes: {
       relay: named((domain) => [domain.spec.relayRef.name]),
       domain: ({ value }) => (value === null ? [] : [value.spec.domain]),
@@ -72,6 +82,7 @@ export function createCaches(options: CachesOptions): Caches {
     ...options,
     type: resources.ipPools,
     shape: poolShape(log),
+    keep: withoutSpec,
     indexes: { ip: ({ value }) => (value === null ? [] : addressesOf(value)) },
   });
   const secrets = new Informer<SecretObject>({

@@ -6,11 +6,11 @@ import type { KubeClient, KubeObject, ObjectKey, ResourceType } from "../adapter
 import type { Clock } from "../../relay/kit/clock.ts";
 import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
-import { Cache, type CacheChange, type Cached, type Index, keyText, parseKey } from "./cache.ts";
+import { Cache, type CacheChange, type CacheOptions, keyText, parseKey } from "./cache.ts";
 import { reflect, type ReflectorSink } from "./reflector.ts";
 import { reached } from "./resourceVersion.ts";
 
-export interface InformerOptions<T> {
+export interface InformerOptions<T> extends CacheOptions<T> {
   readonly client: KubeClient;
   readonly type: ResourceType;
   /** Null: all namespaces, by one watch. */
@@ -19,8 +19,6 @@ export interface InformerOptions<T> {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly shape: (object: KubeObject, before: Cached<T> | undefined) => T;
-  readonly indexes?: Readonly<Record<string, Index<T>>>;
 }
 
 /** `first`: part of the first list, not something that happened now. */
@@ -59,10 +57,7 @@ export class Informer<T> implements AnyInformer {
   constructor(options: InformerOptions<T>) {
     this.#options = options;
     this.type = options.type;
-    this.cache = new Cache({
-      shape: options.shape,
-      ...(options.indexes === undefined ? {} : { indexes: options.indexes }),
-    });
+    this.cache = new Cache(options);
     this.synced = new Promise((resolve) => {
       this.#resolveSynced = resolve;
     });

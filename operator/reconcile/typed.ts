@@ -52,6 +52,11 @@ export const relayShape = (log: Log): Shape<SmtpRelay> => shape<SmtpRelay>(smtpR
 export const domainShape = (log: Log): Shape<SendingDomain> => shape<SendingDomain>(sendingDomainSpec, log);
 export const poolShape = (log: Log): Shape<IpPool> => shape<IpPool>(ipPoolSpec, log);
 
+/** The object beside its reading, which holds the spec: ten thousand need not be held twice. */
+export function withoutSpec({ spec: _spec, ...object }: KubeObject): KubeObject {
+  return object as KubeObject;
+}
+
 /** Pools a relay names, each once. */
 export function poolsNamed(relay: SmtpRelay): string[] {
   const names = [relay.spec.poolRef, ...relay.spec.routes.map((route) => route.to.pool)].flatMap(

@@ -17,6 +17,7 @@ import { providePrograms } from "../../support/cluster/binaries.ts";
 import { apiServerPrograms, KUBERNETES_VERSION } from "../../support/cluster/programs.ts";
 import { installPeers, peers } from "../../support/peers/debian.ts";
 import { type ColdStart, coldStart, type Edits, editWhileRelisting, p99, settle } from "./measures.ts";
+import { chartMemoryLimit } from "./memoryLimit.ts";
 import { memoryOf, percentile, round, type Spread, spread } from "./observed.ts";
 import { cannotEnter, enter, furnish, isInside } from "./place.ts";
 import type { Sizes } from "./population.ts";
@@ -113,13 +114,16 @@ if (!isInside()) {
 const folder = mkdtempSync(join(tmpdir(), "bench-operator-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 await furnish(folder);
+using limit = chartMemoryLimit();
+if (limit === null) say("no control group can be made here: the operator runs without the chart's limit");
 const launch = {
   nodeFlags: values["node-flag"],
   entry: values.entry ?? null,
+  limit,
   directory: values.directory ?? folder,
 };
 await using stage = await setStage(sizes, say);
-await settle(stage, sizes, { ...launch, nodeFlags: [], entry: null }, say);
+await settle(stage, sizes, { ...launch, nodeFlags: [], entry: null, limit: null }, say);
 
 interface Run {
   readonly cold: ColdStart;
@@ -144,7 +148,7 @@ async function measure(): Promise<void> {
           `block ${edited.longestBlockMilliseconds} ms, RSS peak ${edited.peakMegabytes}`,
       );
       // What was edited comes to rest before the next cold start.
-      await settle(stage, sizes, { ...launch, nodeFlags: [], entry: null }, () => {});
+      await settle(stage, sizes, { ...launch, nodeFlags: [], entry: null, limit: null }, () => {});
     }
     measured.push({ cold, edits: edited });
   }
@@ -193,6 +197,7 @@ function report(measured: readonly Run[]): void {
     steadyCpuPercent: over((run) => run.cold.steadyCpuPercent),
     apiServerPeakMegabytes: memory("kube-apiserver"),
     etcdPeakMegabytes: memory("etcd"),
+    memoryLimitMegabytes: limit?.megabytes ?? null,
     sizes,
     runs: measured.length,
     steadySeconds,

@@ -4,6 +4,7 @@
  */
 import type { KubeObject } from "../../../operator/adapters/kubeClient.ts";
 import type { RequestOptions } from "../../support/cluster/rawApi.ts";
+import type { MemoryLimit } from "./memoryLimit.ts";
 import { percentile, round, type Scrape } from "./observed.ts";
 import { type OperatorProcess, startOperator } from "./operatorProcess.ts";
 import type { Sizes } from "./population.ts";
@@ -22,6 +23,7 @@ const EDIT_WITHIN_MS = 60_000;
 export interface Launch {
   readonly nodeFlags: readonly string[];
   readonly entry: string | null;
+  readonly limit: MemoryLimit | null;
   readonly directory: string;
 }
 

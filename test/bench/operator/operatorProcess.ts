@@ -1,12 +1,13 @@
 /**
  * The operator as the chart starts it: `node operator/main.ts run --leader-elect`, with a pod's ServiceAccount
- * and no other flags. Watched from outside: resident memory, and the longest block of its event loop, which its
+ * under the chart's memory limit. Watched from outside: resident memory, and the longest block of its event loop, which its
  * own metrics give since the last look.
  */
 import { once } from "node:events";
 import { join } from "node:path";
 
 import { freePort, type Program, startProgram } from "../../support/peers/program.ts";
+import type { MemoryLimit } from "./memoryLimit.ts";
 import { type Memory, memoryOf, type Scrape, scrape } from "./observed.ts";
 
 const root = join(import.meta.dirname, "../../..");
@@ -32,14 +33,18 @@ export async function startOperator(options: {
   readonly nodeFlags: readonly string[];
   /** Another checkout's operator/main.ts, to compare; default: this one's. */
   readonly entry: string | null;
+  /** Null: this machine gives none. */
+  readonly limit: MemoryLimit | null;
   /** For profiles. */
   readonly directory: string;
 }): Promise<OperatorProcess> {
   const port = await freePort();
   const startedAt = performance.now();
+  const [command = "", ...words] = [...(options.limit?.wrap ?? []), process.execPath];
   const program: Program = startProgram(
-    process.execPath,
+    command,
     [
+      ...words,
       ...options.nodeFlags,
       options.entry ?? join(root, "operator/main.ts"),
       "run",

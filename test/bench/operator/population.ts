@@ -1,7 +1,8 @@
 /**
  * The objects of the operator's benchmark, as users would have applied them: namespaces with relays, each with
- * a pool of two addresses and its part of the sending domains; and the domains' key Secrets, made beforehand.
- * Pure but for the keys.
+ * a pool of two addresses and its part of the sending domains. Domains come with the key Secret and the status an
+ * operator gave them long ago, by its own pure functions: ten thousand of them are not verified for the first time
+ * in every benchmark. Pure but for the keys and the time.
  *
  * Keys: to make 10,000 RSA keys takes a quarter of an hour of CPU that says nothing about an operator, so a few
  * are made and used in turn; Ed25519 keys are all different. Secrets have the size they have in real life.
@@ -10,15 +11,18 @@ import { generateKeyPairSync } from "node:crypto";
 
 import { API_VERSION, type KindName } from "../../../crds/group.ts";
 import { ipPoolSpec } from "../../../crds/ipPool.ts";
-import type { IpPool, SendingDomain } from "../../../crds/kinds.ts";
+import type { IpPool, SendingDomain, SmtpRelay } from "../../../crds/kinds.ts";
 import { sendingDomainSpec } from "../../../crds/sendingDomain.ts";
-import type { KubeObject } from "../../../operator/adapters/kubeClient.ts";
+import { smtpRelaySpec } from "../../../crds/smtpRelay.ts";
+import type { ApplyObject, KubeObject } from "../../../operator/adapters/kubeClient.ts";
 import { createdAnnotation, pemEntry } from "../../../operator/plan/dkimKeys.ts";
-import { type DkimAlgorithm, publicKeyOf } from "../../../operator/plan/dkimRecord.ts";
-import { domainRecords, poolRecords } from "../../../operator/plan/dnsRecords.ts";
-import { domainLabels } from "../../../operator/plan/labels.ts";
+import type { DkimAlgorithm } from "../../../operator/plan/dkimRecord.ts";
+import { poolRecords } from "../../../operator/plan/dnsRecords.ts";
+import { domainStatus, expectedDomainRecords, planDomain } from "../../../operator/plan/index.ts";
 import { dkimSecretName } from "../../../operator/plan/names.ts";
-import type { ExpectedRecord } from "../../../operator/world.ts";
+import { withHash } from "../../../operator/reconcile/differs.ts";
+import { dnsQuestion, type ExpectedRecord, type SecretObject } from "../../../operator/world.ts";
+import { anEnvironment } from "../../support/builders.ts";
 
 export interface Sizes {
   readonly domains: number;
@@ -33,7 +37,8 @@ export interface Population {
   readonly pools: readonly KubeObject[];
   readonly relays: readonly KubeObject[];
   readonly domains: readonly KubeObject[];
-  readonly keySecrets: readonly KubeObject[];
+  readonly keySecrets: readonly ApplyObject[];
+  readonly domainStatuses: readonly ApplyObject[];
   /** Records by zone. */
   readonly zones: ReadonlyMap<string, readonly ExpectedRecord[]>;
 }
@@ -47,9 +52,12 @@ const SELECTORS: readonly { readonly selector: string; readonly algorithm: DkimA
   { selector: "e2611", algorithm: "ed25519-sha256" },
 ];
 
+const environment = anEnvironment();
+
 export function populate(sizes: Sizes): Population {
   const namespaceOf = (index: number) => `tenant-${String(index % sizes.namespaces).padStart(3, "0")}`;
-  const createdAt = `${new Date().toISOString().slice(0, 19)}Z`;
+  const now = Date.now();
+  const createdAt = `${new Date(now).toISOString().slice(0, 19)}Z`;
   const rsaKeys = Array.from({ length: RSA_KEYS }, () => pem("rsa-sha256"));
   const zones = new Map<string, ExpectedRecord[]>([
     [REVERSE_ZONE, []],
@@ -71,15 +79,20 @@ export function populate(sizes: Sizes): Population {
     }
     return { object, pool };
   });
-  const relays = indices(sizes.relays).map((index) =>
-    custom("SmtpRelay", namespaceOf(index), relayName(index), {
+  const relays = indices(sizes.relays).map((index) => {
+    const object = custom("SmtpRelay", namespaceOf(index), relayName(index), {
       hostname: `${relayName(index)}.example.test`,
       replicas: sizes.replicas,
       poolRef: { name: poolName(poolOf(index, sizes)) },
-    }),
-  );
+    });
+    return {
+      object,
+      relay: { ...object, spec: smtpRelaySpec.parse(object["spec"]) } as unknown as SmtpRelay,
+    };
+  });
   const domains: KubeObject[] = [];
-  const keySecrets: KubeObject[] = [];
+  const keySecrets: ApplyObject[] = [];
+  const domainStatuses: ApplyObject[] = [];
   for (const index of indices(sizes.domains)) {
     const name = `s${String(index).padStart(5, "0")}`;
     const relay = index % sizes.relays;
@@ -92,35 +105,58 @@ export function populate(sizes: Sizes): Population {
     const keys = SELECTORS.map(({ selector, algorithm }) => ({
       selector,
       algorithm,
-      createdAt,
-      state: "Active" as const,
       pem: algorithm === "rsa-sha256" ? (rsaKeys[index % RSA_KEYS] ?? "") : pem(algorithm),
     }));
-    domains.push(object);
-    keySecrets.push({
+    const keySecret: SecretObject = {
       apiVersion: "v1",
       kind: "Secret",
       metadata: {
         name: dkimSecretName(name),
         namespace,
-        labels: domainLabels(name),
         annotations: Object.fromEntries(keys.map(({ selector }) => [createdAnnotation(selector), createdAt])),
       },
-      type: "Opaque",
       data: Object.fromEntries(keys.map((key) => [pemEntry(key.selector), base64(key.pem)])),
-    });
-    const domain = { ...object, spec: sendingDomainSpec.parse(object["spec"]) } as unknown as SendingDomain;
-    const published = keys.map((key) => ({ ...key, publicKey: publicKeyOf(key.pem, key.algorithm) ?? "" }));
+    };
+    const domain = {
+      ...object,
+      metadata: { ...object.metadata, generation: 1, creationTimestamp: createdAt },
+      spec: sendingDomainSpec.parse(object["spec"]),
+    } as unknown as SendingDomain;
     const pool = pools[poolOf(relay, sizes)]?.pool;
-    zones.set(zone, [...domainRecords(domain, published, pool === undefined ? [] : [pool])]);
+    const gathered = {
+      now,
+      environment,
+      domain,
+      allDomains: [domain],
+      relay: relays[relay]?.relay ?? null,
+      pools: pool === undefined ? [] : [pool],
+      keySecret,
+      answers: [],
+    };
+    const records = expectedDomainRecords(gathered);
+    const dns = new Map(
+      records.map((record) => [dnsQuestion(record), { kind: "records" as const, values: [record.value] }]),
+    );
+    const world = { ...gathered, dns };
+    const plan = planDomain(world);
+    domains.push(object);
+    keySecrets.push(...plan.objects.map(withHash));
+    domainStatuses.push({
+      apiVersion: object.apiVersion,
+      kind: object.kind,
+      metadata: { name, namespace },
+      status: domainStatus(world, plan),
+    });
+    zones.set(zone, [...records]);
   }
-  const names = [...new Set([...relays, ...pools.map(({ object }) => object)].map(namespaceName))];
+  const names = [...new Set([...relays, ...pools].map(({ object }) => namespaceName(object)))];
   return {
     namespaces: names.map((name) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } })),
     pools: pools.map(({ object }) => object),
-    relays,
+    relays: relays.map(({ object }) => object),
     domains,
     keySecrets,
+    domainStatuses,
     zones,
   };
 }

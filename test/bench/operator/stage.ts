@@ -10,8 +10,9 @@ import { parse } from "yaml";
 
 import { API_VERSION, kinds } from "../../../crds/group.ts";
 import { type ClusterClient, createClusterClient } from "../../../operator/adapters/cluster/clusterClient.ts";
-import type { KubeObject, ResourceType } from "../../../operator/adapters/kubeClient.ts";
+import type { ApplyObject, KubeObject, ResourceType } from "../../../operator/adapters/kubeClient.ts";
 import { createLimiter } from "../../../operator/adapters/limiter.ts";
+import { DOMAIN_MANAGER } from "../../../operator/reconcile/sendingDomain.ts";
 import { systemClock } from "../../../relay/kit/clock.ts";
 import { systemRandom } from "../../../relay/kit/random.ts";
 import { type ApiServer, startApiServer } from "../../support/cluster/apiServer.ts";
@@ -133,18 +134,24 @@ async function seed(api: ApiServer, client: ClusterClient, population: Populatio
       metadata: { name: "default", namespace: namespace.metadata.name },
     });
   }
+  const { pools, relays, domains, keySecrets, domainStatuses } = population;
+  await applyAll(say, pools, (object) => client.apply(object, "kubectl"));
+  await applyAll(say, relays, (object) => client.apply(object, "kubectl"));
+  await applyAll(say, keySecrets, (object) => client.apply(object, DOMAIN_MANAGER));
+  await applyAll(say, domains, (object) => client.apply(object, "kubectl"));
+  await applyAll(say, domainStatuses, (object) => client.applyStatus(object, DOMAIN_MANAGER));
+}
+
+async function applyAll<T extends ApplyObject | KubeObject>(
+  say: Say,
+  objects: readonly T[],
+  apply: (object: ApplyObject) => Promise<KubeObject>,
+): Promise<void> {
   const limit = createLimiter(AT_A_TIME);
-  const { pools, relays, domains, keySecrets } = population;
-  for (const objects of [pools, relays, keySecrets, domains]) {
-    const started = performance.now();
-    await Promise.all(
-      objects.map((object) =>
-        limit(() => client.apply(object as Parameters<typeof client.apply>[0], "kubectl")),
-      ),
-    );
-    const seconds = (performance.now() - started) / 1000;
-    say(`applied ${objects.length} ${objects[0]?.kind ?? ""} in ${seconds.toFixed(0)} s`);
-  }
+  const started = performance.now();
+  await Promise.all(objects.map((object) => limit(() => apply(object as ApplyObject))));
+  const seconds = (performance.now() - started) / 1000;
+  say(`applied ${objects.length} ${objects[0]?.kind ?? ""} in ${seconds.toFixed(0)} s`);
 }
 
 async function listAll(client: ClusterClient, type: ResourceType): Promise<KubeObject[]> {
