@@ -30,6 +30,8 @@ const CONNECT_AGAIN_MS = 5;
 const PATIENCE_MS = 15_000;
 
 export class Load {
+  /** Messages answered 250. */
+  accepted = 0;
   /** Replies other than 250 to DATA: what a sick disk brings. */
   refused = 0;
   readonly #options: LoadOptions;
@@ -123,8 +125,10 @@ export class Load {
     const header = `From: <${sender}>\r\nTo: <${keys[0]}@${recipientDomain}>\r\nSubject: ${message}\r\n`;
     session.send(`${header}\r\n${body.replace(/(^|\r\n)\./g, "$1..")}.\r\n`);
     const reply = await session.reply();
-    if (reply.startsWith("250")) for (const key of keys) ledger.accept(key);
-    else this.refused++;
+    if (reply.startsWith("250")) {
+      this.accepted++;
+      for (const key of keys) ledger.accept(key);
+    } else this.refused++;
     this.#answered++;
     for (const { at, reached } of this.#milestones) if (at <= this.#answered) reached();
     if (reply.startsWith("421")) throw new Error(reply);

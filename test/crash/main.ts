@@ -148,6 +148,14 @@ interface Result extends Totals {
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const folder = await mkdtemp(join(tmpdir(), "crash-"));
 const results: Result[] = [];
+let isEnding = false;
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    if (isEnding) process.exit(1);
+    isEnding = true;
+    say("ending: the rounds under way close their books; again to end at once");
+  });
+}
 try {
   for (const contest of contests) results.push(await run(contest));
 } finally {
@@ -190,7 +198,7 @@ async function run(contest: Contest): Promise<Result> {
     );
   }, 10_000);
   const lane = async () => {
-    while (begun < kills) {
+    while (begun < kills && !isEnding) {
       const share = Math.min(perRound, kills - begun);
       begun += share;
       const number = ++round;

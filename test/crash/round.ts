@@ -24,6 +24,11 @@ export interface RoundOptions {
   readonly shared: string;
   readonly senderDomain: string;
   readonly recipientDomain: string;
+  /** Shares of recipients that the sink defers, and refuses for good. */
+  readonly later?: number;
+  readonly never?: number;
+  /** Nothing moved for so long, and mail is still open: it is lost. */
+  readonly patienceMs?: number;
   /** Without word of its records, what ended so short before a kill is in flight. */
   readonly settleMs: number;
   /** A disk that loses power at each kill, and is sick now and then; undefined: the machine's. */
@@ -49,8 +54,10 @@ const POINT_PATIENCE_MESSAGES = 200;
 const WORK_PATIENCE_MS = 3000;
 /** A relay that is not up by then does not come up. */
 const START_PATIENCE_MS = 30_000;
-/** Nothing moved for so long, and mail is still open: it is lost. */
-const DRAIN_PATIENCE_MS = 20_000;
+/** Who cannot be asked whether it is empty is so when it sends nothing for so long. */
+const QUIET_MS = 2000;
+/** A restarted relay may have to wait for its own timers. */
+const DRAIN_PATIENCE_MS = 30_000;
 
 export async function runRound(options: RoundOptions): Promise<RoundResult> {
   const random = seededRandom(options.seed);
@@ -75,8 +82,8 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
     mostOpen: 120,
     senderDomain: options.senderDomain,
     recipientDomain: options.recipientDomain,
-    later: 0.06,
-    never: 0.04,
+    later: options.later ?? 0.06,
+    never: options.never ?? 0.04,
     largeBytes: 40_000,
   });
   const begin = (end?: End) =>
@@ -95,6 +102,7 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
       const disease = disk !== undefined && options.sickness ? drawDisease(random) : health;
       diseases.set(disease.name, (diseases.get(disease.name) ?? 0) + 1);
       await disk?.setFaults(disease.fromTheStart ?? {});
+      const acceptedBefore = load.accepted;
       const life = begin(end);
       if (disease.later !== undefined) {
         const faults = disease.later;
@@ -116,12 +124,18 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
         (key) => target.tellsRecords || (sink.endedAt.get(key) ?? 0) > killedAt - options.settleMs,
       );
       sink.forgetLife();
-      if (disk !== undefined) powerLosses.push(await disk.losePower(random));
+      if (disk !== undefined) {
+        const loss = await disk.losePower(random);
+        if (loss.entries === 0 && load.accepted > acceptedBefore) {
+          throw new Error("The relay took mail and wrote nothing to the disk that was to lose power.");
+        }
+        powerLosses.push(loss);
+      }
       options.onKill();
     }
     await load.end();
     const last = begin();
-    await drain(last, target, ledger, sink);
+    await drain(last, target, ledger, sink, options.patienceMs ?? DRAIN_PATIENCE_MS);
     await last.stop();
   } finally {
     await load.end();
@@ -175,14 +189,15 @@ async function drain(
   target: Target,
   ledger: Ledger,
   sink: { readonly lastEventAt: number },
+  patienceMs: number,
 ): Promise<void> {
   const begun = performance.now();
   for (;;) {
     const isEmpty = await target.isEmpty();
     const silentMs = performance.now() - Math.max(begun, sink.lastEventAt);
     // Who cannot be asked has its time to send what it should not.
-    if (isEmpty === true || (isEmpty === null && ledger.open === 0 && silentMs > 3000)) return;
-    if (silentMs > DRAIN_PATIENCE_MS) return;
+    if (isEmpty === true || (isEmpty === null && ledger.open === 0 && silentMs > QUIET_MS)) return;
+    if (silentMs > patienceMs) return;
     const ended = await Promise.race([life.ended.then(() => true), sleep(50).then(() => false)]);
     if (ended) throw new Error(`The relay ended by itself:\n${life.output()}`);
   }

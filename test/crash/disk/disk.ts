@@ -3,8 +3,7 @@
  * page, and made to lose power by powerLoss.ts after each kill.
  */
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, open, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, open, rm, truncate, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -85,34 +84,32 @@ export async function openDisk(options: {
   };
 }
 
-let building: Promise<string> | undefined;
+const built = new Map<string, Promise<string>>();
 
 function build(folder: string): Promise<string> {
-  building ??= (async () => {
-    const library = join(folder, "disk.so");
-    if (existsSync(library)) return library;
-    const source = join(import.meta.dirname, "disk.c");
-    const draft = `${library}.${process.pid}`;
-    try {
-      await promisify(execFile)("cc", [
-        "-O2",
-        "-Wall",
-        "-shared",
-        "-fPIC",
-        "-o",
-        draft,
-        source,
-        "-ldl",
-        "-lpthread",
-      ]);
-    } catch (cause) {
-      throw new Error(
-        `Cannot build the disk that loses power: cc is needed (apt-get install gcc libc6-dev).`,
-        { cause },
-      );
-    }
-    await rename(draft, library);
-    return library;
-  })();
+  const building = built.get(folder) ?? compile(join(folder, "disk.so"));
+  built.set(folder, building);
   return building;
+}
+
+async function compile(library: string): Promise<string> {
+  const source = join(import.meta.dirname, "disk.c");
+  try {
+    await promisify(execFile)("cc", [
+      "-O2",
+      "-Wall",
+      "-shared",
+      "-fPIC",
+      "-o",
+      library,
+      source,
+      "-ldl",
+      "-lpthread",
+    ]);
+  } catch (cause) {
+    throw new Error("Cannot build the disk that loses power: cc is needed (apt-get install gcc libc6-dev).", {
+      cause,
+    });
+  }
+  return library;
 }

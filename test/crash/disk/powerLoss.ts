@@ -11,6 +11,8 @@ import type { Random } from "../../../relay/kit/random.ts";
 import type { DiskModel } from "./disk.ts";
 
 export interface PowerLoss {
+  /** All that was told to the journal: none means that the relay was on another disk. */
+  readonly entries: number;
   /** Writes that were not durable, and names. */
   readonly volatileWrites: number;
   readonly volatileNames: number;
@@ -52,7 +54,7 @@ export async function losePower(options: {
   const names = await loseNames({ entries, grave, model, random, lastSync });
   const files = await loseContent({ entries, grave, random });
   await loseModes({ entries, grave, model, random, lastSync });
-  const loss = { ...files, ...names };
+  const loss = { entries: entries.length, ...files, ...names };
   for (const name of await readdir(grave)) await rm(join(grave, name));
   return loss;
 }
