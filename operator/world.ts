@@ -75,6 +75,8 @@ export interface RelayWorld {
   readonly relay: SmtpRelay;
   /** SendingDomains of the namespace that name this relay, whatever their state. */
   readonly domains: readonly SendingDomain[];
+  /** `spec.domain` of those among them that cannot be read (stored under an older schema): they keep what they have. */
+  readonly unreadDomains?: readonly string[];
   /** Every SendingDomain of any namespace that claims one of these domains, to find who did so first. */
   readonly allDomains: readonly SendingDomain[];
   /** Pools this relay names that exist. */

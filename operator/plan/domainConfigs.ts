@@ -41,8 +41,22 @@ export function planDomains(world: RelayWorld): DomainConfigs {
         dkim: keys,
       };
     })
+    .concat(unread(world, files))
     .toSorted((a, b) => (a.domain < b.domain ? -1 : 1));
   return { domains, files };
+}
+
+/** Domains whose object cannot be read send and sign as they do now, until somebody puts it right. */
+function unread(world: RelayWorld, files: Record<string, string>): readonly SendingDomainConfig[] {
+  const names = new Set(world.unreadDomains);
+  for (const { spec } of world.domains) names.delete(spec.domain);
+  const kept = (world.publishedConfig?.domains ?? []).filter(({ domain }) => names.has(domain));
+  const runtime = world.secrets.get(relayNames(world.relay.metadata.name).runtimeSecret);
+  for (const { file } of kept.flatMap(({ dkim }) => dkim)) {
+    const pem = runtime?.data?.[file];
+    if (pem !== undefined) files[file] = pem;
+  }
+  return kept;
 }
 
 function activeKeys(domain: SendingDomain): readonly KeyStatus[] {

@@ -137,6 +137,25 @@ const ownSecret = aRelay({
   },
 });
 
+test("a domain whose object cannot be read sends and signs as it did", () => {
+  const before = plan();
+  const publishedConfig = configOf(before);
+  const runtime = object(before, "Secret", "mail-runtime") as unknown as SecretObject;
+  const unread = plan({
+    domains: [],
+    allDomains: [],
+    unreadDomains: ["example.com", "other.example"],
+    publishedConfig,
+    // Its keys are reached through the object.
+    secrets: new Map(
+      [...world().secrets, ["mail-runtime", runtime]].filter(([name]) => name !== "example-com-dkim"),
+    ),
+  });
+
+  expect(configOf(unread)).toEqual(publishedConfig);
+  expect(object(unread, "Secret", "mail-runtime")?.["data"]).toEqual(runtime.data);
+});
+
 test("a credential whose own Secret is missing keeps the hash in force; the others go on", () => {
   const withCrm = new Map(
     Object.entries({ ...secrets, "crm-smtp": aSecret("crm-smtp", { password: "p", username: "crm@x" }) }),

@@ -33,13 +33,13 @@ export function parseKey(text: string): ObjectKey {
 export interface CacheOptions<T> {
   readonly shape: (object: KubeObject, before: Cached<T> | undefined) => T;
   /** What is kept of the object beside its value; default: all of it. */
-  readonly keep?: (object: KubeObject) => KubeObject;
+  readonly keep?: (object: KubeObject, value: T) => KubeObject;
   readonly indexes?: Readonly<Record<string, Index<T>>>;
 }
 
 export class Cache<T> {
   readonly #shape: CacheOptions<T>["shape"];
-  readonly #keep: (object: KubeObject) => KubeObject;
+  readonly #keep: (object: KubeObject, value: T) => KubeObject;
   readonly #indexes: Readonly<Record<string, Index<T>>>;
   readonly #objects = new Map<string, Cached<T>>();
   readonly #entries = new Map<string, Map<string, Cached<T>>>();
@@ -80,7 +80,8 @@ export class Cache<T> {
     ) {
       return null;
     }
-    const after = { key, object: this.#keep(object), value: this.#shape(object, before) };
+    const value = this.#shape(object, before);
+    const after = { key, object: this.#keep(object, value), value };
     this.#unindex(before);
     this.#objects.set(key, after);
     this.#eachEntry(after, (name) => {

@@ -74,7 +74,11 @@ export function createCaches(options: CachesOptions): Caches {
     shape: domainShape(log),
     keep: withoutSpec,
     indexes: {
-      relay: named((domain) => [domain.spec.relayRef.name]),
+      // One that cannot be read still belongs to the relay that is stored.
+      relay: ({ object, value }) => {
+        const { relayRef } = (value?.spec ?? object["spec"] ?? {}) as { relayRef?: { name?: string } };
+        return relayRef?.name === undefined ? [] : [ref(object.metadata.namespace, relayRef.name)];
+      },
       domain: ({ value }) => (value === null ? [] : [value.spec.domain]),
     },
   });

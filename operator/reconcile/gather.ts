@@ -48,6 +48,7 @@ export class Gatherer {
       environment,
       relay,
       domains,
+      unreadDomains: this.#unreadDomainsOf(key),
       allDomains: this.#domainsNamed(domains.map(({ spec }) => spec.domain)),
       pools,
       allPools: this.#poolsClaiming(pools),
@@ -147,6 +148,13 @@ export class Gatherer {
       .by("relay", ref(relay.namespace, relay.name))
       .flatMap((cached) => present(cached.value) ?? [])
       .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  }
+
+  #unreadDomainsOf(relay: ObjectKey): string[] {
+    return this.#options.caches.domains.cache
+      .by("relay", ref(relay.namespace, relay.name))
+      .filter(({ value, object }) => value === null && object.metadata.deletionTimestamp === undefined)
+      .flatMap(({ object }) => (object["spec"] as { domain?: string }).domain ?? []);
   }
 
   #secrets(relay: SmtpRelay, domains: readonly SendingDomain[]): ReadonlyMap<string, SecretObject> {

@@ -1,8 +1,9 @@
 /**
  * Custom resources as the planners take them: spec read by the schema with defaults filled in, once, when
- * an object enters the cache. One that does not fit (stored under an older schema, or by a newer operator)
- * is told of in the log; the last reading of the same object stays in force, so that a bad edit takes
- * nothing down. Status is taken as it is: it is ours.
+ * an object enters the cache. Fields that are not known here (the definitions are newer than this operator,
+ * in the middle of an upgrade or after a rollback) are told of in the log and left out, as everywhere in
+ * Kubernetes. Of an object that does not fit for another reason (stored under an older schema) the last
+ * reading stays in force, so that a bad edit takes nothing down. Status is taken as it is: it is ours.
  */
 import type { z } from "zod";
 
@@ -25,7 +26,16 @@ interface Typed {
 /** Null: it cannot be read, and never could. */
 function shape<T extends Typed>(schema: z.ZodType, log: Log): Shape<T> {
   return (object, before) => {
-    const parsed = schema.safeParse(object["spec"]);
+    const { parsed, unknown } = readLeniently(schema, object["spec"]);
+    if (unknown.length > 0) {
+      const { namespace, name } = object.metadata;
+      log.warn("fields of an object are not known here and are left out", {
+        kind: object.kind,
+        namespace,
+        name,
+        fields: unknown.slice(0, MOST_NAMED).join(", "),
+      });
+    }
     const rest = {
       apiVersion: object.apiVersion,
       kind: object.kind,
@@ -48,13 +58,45 @@ function shape<T extends Typed>(schema: z.ZodType, log: Log): Shape<T> {
   };
 }
 
+/** Unknown fields named in one line of the log. */
+const MOST_NAMED = 10;
+
+/** Reads the spec, without the fields the schema does not know; names those. */
+function readLeniently(
+  schema: z.ZodType,
+  spec: unknown,
+): { parsed: z.ZodSafeParseResult<unknown>; unknown: string[] } {
+  const parsed = schema.safeParse(spec);
+  const unknown = (parsed.error?.issues ?? []).flatMap((issue) =>
+    issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...issue.path, key]) : [],
+  );
+  if (unknown.length === 0) return { parsed, unknown: [] };
+  const known = structuredClone(spec);
+  for (const path of unknown) leaveOut(known, path);
+  return {
+    parsed: schema.safeParse(known),
+    unknown: unknown.map((path) => ["spec", ...path].map(String).join(".")),
+  };
+}
+
+function leaveOut(from: unknown, path: readonly PropertyKey[]): void {
+  const [last] = path.slice(-1);
+  let at: unknown = from;
+  for (const step of path.slice(0, -1)) at = (at as Record<PropertyKey, unknown> | undefined)?.[step];
+  if (typeof at === "object" && at !== null && last !== undefined) {
+    delete (at as Record<PropertyKey, unknown>)[last];
+  }
+}
+
 export const relayShape = (log: Log): Shape<SmtpRelay> => shape<SmtpRelay>(smtpRelaySpec, log);
 export const domainShape = (log: Log): Shape<SendingDomain> => shape<SendingDomain>(sendingDomainSpec, log);
 export const poolShape = (log: Log): Shape<IpPool> => shape<IpPool>(ipPoolSpec, log);
 
-/** The object beside its reading, which holds the spec: ten thousand need not be held twice. */
-export function withoutSpec({ spec: _spec, ...object }: KubeObject): KubeObject {
-  return object as KubeObject;
+/** The object beside its reading, which holds the spec: ten thousand need not be held twice. One that cannot be read stays whole. */
+export function withoutSpec(object: KubeObject, reading: unknown): KubeObject {
+  if (reading === null) return object;
+  const { spec: _spec, ...rest } = object;
+  return rest as KubeObject;
 }
 
 /** Pools a relay names, each once. */

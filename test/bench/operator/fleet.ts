@@ -191,6 +191,7 @@ function reportOf(pod: string, config: RelayConfig | undefined): RelayReport {
     notReadyReason: config === undefined ? "no configuration yet" : "",
     queue: { messages: 0, recipients: 0, oldestSeconds: null, providers: [] },
     restraints: [],
+    missingAddresses: [],
     loadedKeys: (config?.domains ?? []).flatMap(({ domain, dkim }) =>
       dkim.map(({ selector }) => `${domain}/${selector}`),
     ),
