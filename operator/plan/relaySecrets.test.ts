@@ -146,10 +146,11 @@ test("a domain whose object cannot be read sends and signs as it did", () => {
     allDomains: [],
     unreadDomains: ["example.com", "other.example"],
     publishedConfig,
-    // Its keys are reached through the object.
-    secrets: new Map(
-      [...world().secrets, ["mail-runtime", runtime]].filter(([name]) => name !== "example-com-dkim"),
-    ),
+    // Its keys are reached through the object, so only the pods' copy is at hand.
+    secrets: new Map<string, SecretObject>([
+      ...[...world().secrets].filter(([name]) => name !== "example-com-dkim"),
+      ["mail-runtime", runtime],
+    ]),
   });
 
   expect(configOf(unread)).toEqual(publishedConfig);
