@@ -13,8 +13,9 @@ import { gzipSync } from "fflate";
 import { imageCache, keepNewest } from "../cacheFolder.ts";
 import { hexOf } from "./digest.ts";
 
+const LEVEL = 6;
 /** Part of the kept file's name: another packer or level never meets its results. */
-const METHOD = "fflate-0.8.3-6";
+const METHOD = `fflate-${pinnedVersion()}-${LEVEL}`;
 /** Some 50 MB is the largest: a handful of versions for two platforms. */
 const MOST_KEPT = 24;
 
@@ -28,10 +29,17 @@ export function gzipLayer(tar: Uint8Array, digest: string): Uint8Array {
     return readFileSync(kept);
   }
   // RFC 1952 §2.3.1: MTIME 0 is "no time stamp".
-  const packed = gzipSync(tar, { level: 6, mtime: 0 });
+  const packed = gzipSync(tar, { level: LEVEL, mtime: 0 });
   const draft = join(folder, `.${randomUUID()}`);
   writeFileSync(draft, packed);
   renameSync(draft, kept);
   keepNewest(folder, MOST_KEPT);
   return packed;
+}
+
+function pinnedVersion(): string {
+  const { devDependencies } = JSON.parse(
+    readFileSync(join(import.meta.dirname, "../../package.json"), "utf8"),
+  ) as { devDependencies: { fflate: string } };
+  return devDependencies.fflate;
 }
