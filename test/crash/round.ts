@@ -55,7 +55,9 @@ const WORK_PATIENCE_MS = 3000;
 /** A relay that is not up by then does not come up. */
 const START_PATIENCE_MS = 30_000;
 /** Who cannot be asked whether it is empty is so when it sends nothing for so long. */
-const QUIET_MS = 2000;
+const QUIET_MS = 3000;
+/** Who says it is empty while mail is still open has this long to think again. */
+const DOUBT_MS = 10_000;
 /** A restarted relay may have to wait for its own timers. */
 const DRAIN_PATIENCE_MS = 30_000;
 
@@ -195,8 +197,10 @@ async function drain(
   for (;;) {
     const isEmpty = await target.isEmpty();
     const silentMs = performance.now() - Math.max(begun, sink.lastEventAt);
-    // Who cannot be asked has its time to send what it should not.
-    if (isEmpty === true || (isEmpty === null && ledger.open === 0 && silentMs > QUIET_MS)) return;
+    const isQuiet = silentMs > QUIET_MS;
+    if (ledger.open === 0 && (isEmpty === true || (isEmpty === null && isQuiet))) return;
+    // It was perhaps asked between two of its queues.
+    if (isEmpty === true && silentMs > DOUBT_MS) return;
     if (silentMs > patienceMs) return;
     const ended = await Promise.race([life.ended.then(() => true), sleep(50).then(() => false)]);
     if (ended) throw new Error(`The relay ended by itself:\n${life.output()}`);

@@ -101,6 +101,7 @@ class Session {
   #input: Buffer = Buffer.alloc(0);
   #keys: string[] = [];
   #inContent = false;
+  #isOver = false;
   #searched = 0;
 
   constructor(
@@ -118,6 +119,7 @@ class Session {
     let replies = "";
     for (let reply = this.#step(); reply !== null; reply = this.#step()) replies += reply;
     if (replies !== "" && !this.#socket.destroyed) this.#socket.write(replies);
+    if (this.#isOver) this.#socket.end();
   }
 
   /** The reply to what is complete, or null when more must come. */
@@ -153,8 +155,8 @@ class Session {
         this.#keys = [];
         return "250 2.0.0 Ok\r\n";
       case "QUIT":
-        this.#socket.end("221 2.0.0 Bye\r\n");
-        return "";
+        this.#isOver = true;
+        return "221 2.0.0 Bye\r\n";
       default:
         return "502 5.5.2 Not known here\r\n";
     }
