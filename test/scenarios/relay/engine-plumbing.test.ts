@@ -3,6 +3,7 @@ import { afterEach, expect, test, vi } from "vitest";
 
 import { bindFault } from "../../../relay/smtp/bindFault.ts";
 import { createDeliverer } from "../../../relay/smtp/deliver.ts";
+import { systemClock } from "../../../relay/kit/clock.ts";
 import { silentLog } from "../../../relay/kit/log.ts";
 import { aConfig, aSource, minutes, QueueDriver, seconds } from "../../support/queueDriver.ts";
 
@@ -79,7 +80,7 @@ test("a new configuration with another address is not held to what was said of t
 });
 
 test("with real sockets: a bind that fails is no attempt and no bounce, whoever looked before", async () => {
-  const deliverer = createDeliverer({ clock: { now: Date.now, after: () => () => {} }, log: silentLog });
+  const deliverer = createDeliverer({ clock: systemClock, log: silentLog });
   // As long as nobody looks, the first transaction finds out.
   const driver = await QueueDriver.open({ config: aConfig({ sources: [a] }), ports: { deliverer } });
   story = driver;
