@@ -1,33 +1,23 @@
 /**
- * `npm run bench`: accept and deliver, durable, against Postfix tuned, interleaved in one run.
+ * `npm run bench`: accept and deliver, durable, against Postfix tuned and Haraka, interleaved in one run; what
+ * the kernel counts of a message; memory.
  *
  *   npm run bench -- [--case NAME ...] [--repetitions N] [--json]
  *
- * Each repetition starts every relay fresh, warms it up, and measures it case by case; the order of relays
- * rotates. Ratios are taken inside a repetition, then the median of them: absolute rates drift with the
- * machine, ratios hold. Postfix runs twice, under two names: its ratio to itself shows what noise there is.
+ * The cases are data (cases.ts), each kind has its runner. Ratios over 1 for the rate and under 1 for CPU
+ * are in our favour; CPU a message is the first of the two, for load tools and sink share the machine.
  */
+import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 
 import { renderTable } from "../../relay/kit/table.ts";
 import { missingPeers } from "../support/peers/debian.ts";
-import { measure, type Sample, startSink } from "./measure.ts";
-import { ours, postfixTuned, type RelayKind } from "./relays.ts";
-
-interface Case {
-  readonly name: string;
-  readonly sessions: number;
-  readonly messages: number;
-  readonly bytes: number;
-}
-
-const cases: readonly Case[] = [
-  { name: "10KiB-1", sessions: 1, messages: 800, bytes: 10_240 },
-  { name: "10KiB-20", sessions: 20, messages: 2000, bytes: 10_240 },
-  { name: "10KiB-100", sessions: 100, messages: 2000, bytes: 10_240 },
-];
-/** Node optimises what it has run for a while; Postfix starts its processes. */
-const warmUp = { sessions: 20, messages: 2000, bytes: 10_240 };
+import { type Case, cases } from "./cases.ts";
+import { type Counts, runCounts } from "./counts.ts";
+import { HARAKA_VERSION, provideHaraka } from "./haraka.ts";
+import { type Memory, runMemory } from "./memory.ts";
+import { type RateResults, runRates } from "./rates.ts";
+import { spreadText } from "./spread.ts";
 
 const usage = `usage: npm run bench -- [--case NAME ...] [--repetitions N] [--json]
 cases: ${cases.map((entry) => entry.name).join(", ")}`;
@@ -50,106 +40,96 @@ if (!Number.isInteger(repetitions) || repetitions < 1 || repetitions > 50 || cho
   console.error(usage);
   process.exit(2);
 }
-const missing = missingPeers().filter((peer) => peer.package === "postfix");
-if (missing.length > 0 || process.getuid?.() !== 0) {
-  console.error(
-    missing.length > 0
-      ? "Cannot measure: Postfix is missing. Install it: apt-get install --no-install-recommends postfix (npm test does so too)."
-      : "Cannot measure: Postfix starts as root only. Run the benchmark as root.",
-  );
+const refusal = cannotMeasure();
+if (refusal !== null) {
+  console.error(`Cannot measure: ${refusal}`);
   process.exit(1);
 }
-
 const say = (line: string) => process.stderr.write(`${line}\n`);
-const relays: readonly RelayKind[] = [ours, postfixTuned, { ...postfixTuned, name: "postfix-tuned-again" }];
-/** By case, by relay: one sample a repetition. */
-const samples = new Map<string, Map<string, Sample[]>>();
+if (chosen.some((entry) => entry.kind === "rate" && entry.peers.includes("haraka"))) provideHaraka();
 
-for (let repetition = 0; repetition < repetitions; repetition++) {
-  const order = relays.map((_, index) => relays[(index + repetition) % relays.length] ?? ours);
-  for (const kind of order) {
-    await using sink = await startSink();
-    await using relay = await kind.start(sink.port);
-    await measure(relay, sink, warmUp);
-    for (const entry of chosen) {
-      const sample = await measure(relay, sink, entry);
-      const byRelay = samples.get(entry.name) ?? new Map<string, Sample[]>();
-      samples.set(entry.name, byRelay);
-      byRelay.set(kind.name, [...(byRelay.get(kind.name) ?? []), sample]);
-      say(
-        `repetition ${repetition + 1}/${repetitions}  ${kind.name.padEnd(20)} ${entry.name.padEnd(10)} ` +
-          `${sample.messagesPerSecond.toFixed(0).padStart(6)}/s  ${sample.cpuMillisecondsPerMessage.toFixed(2)} ms CPU`,
-      );
-    }
-  }
+const rateCases = chosen.filter((entry) => entry.kind === "rate");
+const rates: RateResults | null =
+  rateCases.length === 0 ? null : await runRates(rateCases, { repetitions, say });
+const counts: Counts[] = [];
+const memory: Memory[] = [];
+for (const entry of chosen) {
+  if (entry.kind === "rate") continue;
+  say(entry.name);
+  if (entry.kind === "count") counts.push(await runCounts(entry));
+  else memory.push(await runMemory(entry));
 }
 
-interface Spread {
-  readonly median: number;
-  readonly low: number;
-  readonly high: number;
-}
-
-function spread(values: readonly number[]): Spread {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  const at = (index: number) => sorted[index] ?? Number.NaN;
-  const median = (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2;
-  const round = (value: number) => Math.round(value * 1000) / 1000;
-  return { median: round(median), low: round(at(0)), high: round(at(sorted.length - 1)) };
-}
-
-function compare(name: string, left: string, right: string): { rateRatio: Spread; cpuRatio: Spread } {
-  const lefts = samples.get(name)?.get(left) ?? [];
-  const rights = samples.get(name)?.get(right) ?? [];
-  const ratios = (of: (sample: Sample) => number) =>
-    spread(
-      lefts.map((sample, index) => {
-        const other = rights[index];
-        return other === undefined ? Number.NaN : of(sample) / of(other);
-      }),
-    );
-  return {
-    rateRatio: ratios((sample) => sample.messagesPerSecond),
-    cpuRatio: ratios((sample) => sample.cpuMillisecondsPerMessage),
-  };
-}
-
-const results = chosen.map((entry) => ({
-  case: entry.name,
-  peer: "postfix-tuned",
-  ...compare(entry.name, "smtp-relay", "postfix-tuned"),
-}));
-const control = chosen.map((entry) => ({
-  case: entry.name,
-  ...compare(entry.name, "postfix-tuned-again", "postfix-tuned"),
-}));
-
+const machine = { cpu: cpus()[0]?.model ?? "", cpus: cpus().length, node: process.version };
 if (values.json) {
-  console.log(JSON.stringify({ repetitions, cases: results, control }, null, 2));
-} else {
-  const cell = ({ median, low, high }: Spread) =>
-    `${median.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
-  const rate = (name: string, relay: string) =>
-    `${spread((samples.get(name)?.get(relay) ?? []).map((sample) => sample.messagesPerSecond)).median.toFixed(0)}/s`;
-  const lines = renderTable({
-    columns: ["CASE", "RATE RATIO", "CPU RATIO", "OURS", "POSTFIX", "A/A RATE", "A/A CPU"].map((header) => ({
-      header,
-    })),
-    rows: results.map((row, index) => [
-      row.case,
-      cell(row.rateRatio),
-      cell(row.cpuRatio),
-      rate(row.case, "smtp-relay"),
-      rate(row.case, "postfix-tuned"),
-      cell(control[index]?.rateRatio ?? row.rateRatio),
-      cell(control[index]?.cpuRatio ?? row.cpuRatio),
-    ]),
-    width: null,
-  });
-  console.log(lines.join("\n"));
   console.log(
-    `\nMedian (low–high) of ${repetitions} repetitions against Postfix tuned; durable queues, 10 KiB, delivery to a sink on this machine.\n` +
-      "Rate ratio over 1 and CPU ratio under 1 are in our favour. A/A is Postfix against itself: the noise.",
+    JSON.stringify(
+      {
+        machine,
+        repetitions,
+        cases: rates?.cases ?? [],
+        control: rates?.control ?? [],
+        othersCpu: rates?.othersCpu ?? null,
+        noisyRepetitions: rates?.noisyRepetitions ?? 0,
+        counts,
+        memory,
+      },
+      null,
+      2,
+    ),
+  );
+} else {
+  for (const line of [...ratesText(), ...countsText(), ...memoryText()]) console.log(line);
+}
+
+function cannotMeasure(): string | null {
+  if (process.getuid?.() !== 0) return "Postfix starts as root only. Run the benchmark as root.";
+  const needed = new Set([
+    "postfix",
+    ...(chosen.some((entry: Case) => entry.kind === "rate" && entry.setup === "tls") ? ["stunnel4"] : []),
+  ]);
+  const [missing] = missingPeers().filter((peer) => needed.has(peer.package));
+  return missing === undefined
+    ? null
+    : `${missing.package} is missing. Install it: apt-get install --no-install-recommends ${missing.package} (npm test does so too).`;
+}
+
+function ratesText(): string[] {
+  if (rates === null) return [];
+  const rows = (comparisons: RateResults["cases"]) =>
+    comparisons.map((row) => [
+      row.case,
+      row.peer,
+      spreadText(row.rateRatio),
+      spreadText(row.cpuRatio),
+      `${row.ours.messagesPerSecond.median.toFixed(0)}/s, ${row.ours.cpuMillisecondsPerMessage.median.toFixed(2)} ms`,
+      `${row.theirs.messagesPerSecond.median.toFixed(0)}/s, ${row.theirs.cpuMillisecondsPerMessage.median.toFixed(2)} ms`,
+    ]);
+  const table = (headers: readonly string[], body: string[][]) =>
+    renderTable({ columns: headers.map((header) => ({ header })), rows: body, width: null });
+  return [
+    ...table(["CASE", "PEER", "RATE RATIO", "CPU RATIO", "OURS", "PEER'S"], rows(rates.cases)),
+    "",
+    "Postfix against itself, which is the noise:",
+    ...table(["CASE", "PEER", "RATE RATIO", "CPU RATIO", "AGAIN", "POSTFIX"], rows(rates.control)),
+    "",
+    `Median (low–high) of ${repetitions} repetitions; durable queues, delivery to a sink on this machine ` +
+      `(${machine.cpus} × ${machine.cpu}, Node ${machine.node}, Haraka ${HARAKA_VERSION}).`,
+    `Others took ${spreadText(rates.othersCpu)} of the machine; ${rates.noisyRepetitions} repetitions were noisy (over 0.25).`,
+  ];
+}
+
+function countsText(): string[] {
+  return counts.map(({ case: name, fsyncsPerMessage, bytesWrittenPerMessage, systemCallsPerMessage }) => {
+    const calls = Object.entries(systemCallsPerMessage ?? {}).map(([call, count]) => `${call} ${count}`);
+    return `${name}: ${fsyncsPerMessage ?? "? (no strace)"} syncs, ${bytesWrittenPerMessage} bytes written a message; ${calls.join(", ")}`;
+  });
+}
+
+function memoryText(): string[] {
+  return memory.map(({ case: name, mib, kibPerSession }) =>
+    kibPerSession === undefined
+      ? `${name}: ${mib} MiB`
+      : `${name}: ${mib} MiB, ${kibPerSession.greeted} KiB a session greeted, ${kibPerSession.afterEhlo} KiB after its EHLO`,
   );
 }

@@ -1,7 +1,7 @@
 /** Postfix's own load tools on both sides: smtp-source submits, smtp-sink counts. Not one lost, not one doubled. */
 import { expect, test } from "vitest";
 
-import { startSink, submit } from "../bench/measure.ts";
+import { startSink, submit } from "../bench/load.ts";
 import { smarthostRoute, startRelay, testConfig } from "../support/relayProcess.ts";
 
 test.each([
@@ -17,7 +17,7 @@ test.each([
       logLevel: "warn",
     });
 
-    await submit({ port: relay.port, sessions, messages, bytes });
+    await submit(relay.port, { sessions, messages, bytes, perConnection: false });
     await sink.reached(messages);
     const report = await relay.until((told) => told.queue.messages === 0);
 

@@ -109,6 +109,8 @@ export interface RelayProcessOptions {
   /** More files of the configuration folder: DKIM keys, password files. */
   readonly files?: Readonly<Record<string, string>>;
   readonly logLevel?: "debug" | "info" | "warn" | "error";
+  /** A file for its log, instead of memory of this process: what a benchmark must not pay for. */
+  readonly logFile?: string;
   /** A folder for the spool that is the caller's: another file system, for example. */
   readonly spoolDir?: string;
 }
@@ -155,6 +157,7 @@ export async function startRelay(options: RelayProcessOptions): Promise<RelayPro
         [bootVariables.portShift]: String(shift),
         [bootVariables.logLevel]: options.logLevel ?? "info",
       },
+      ...(options.logFile === undefined ? {} : { logFile: options.logFile }),
     });
     await untilListening(started, port);
     return started;

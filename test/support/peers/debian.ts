@@ -27,6 +27,8 @@ export const peers: readonly Peer[] = [
   { program: "swaks", package: "swaks", purpose: "SMTP client with TLS and AUTH" },
   { program: "perl:Net::SSLeay", package: "libnet-ssleay-perl", purpose: "TLS for swaks" },
   { program: "python3:dkim", package: "python3-dkim", purpose: "independent DKIM verifier" },
+  { program: "stunnel4", package: "stunnel4", purpose: "TLS for the bench's load tools" },
+  { program: "strace", package: "strace", purpose: "counts of system calls in the bench" },
   { program: "dig", package: "bind9-dnsutils", purpose: "independent DNS client" },
 ];
 

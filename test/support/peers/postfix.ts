@@ -194,6 +194,7 @@ function masterCf(host: string, port: number): string {
     service("error", "unix", "-", "-", "n", "-", "-", "error"),
     service("retry", "unix", "-", "-", "n", "-", "-", "error"),
     service("discard", "unix", "-", "-", "n", "-", "-", "discard"),
+    service("tlsproxy", "unix", "-", "-", "n", "-", "0", "tlsproxy"),
     service("virtual", "unix", "-", "n", "n", "-", "-", "virtual"),
     service("anvil", "unix", "-", "-", "n", "-", "1", "anvil"),
     service("scache", "unix", "-", "-", "n", "-", "1", "scache"),

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { connect, createServer } from "node:net";
 
 export interface Program extends AsyncDisposable {
@@ -17,15 +18,17 @@ export interface Program extends AsyncDisposable {
 export function startProgram(
   command: string,
   args: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+  { logFile, ...options }: { cwd?: string; env?: NodeJS.ProcessEnv; logFile?: string } = {},
 ): Program {
-  const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+  const log = logFile === undefined ? undefined : openSync(logFile, "a", 0o600);
+  const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", log ?? "pipe"] });
+  if (log !== undefined) closeSync(log);
   let output = "";
   const keep = (chunk: Buffer) => {
     output = (output + chunk.toString("utf8")).slice(-65_536);
   };
-  child.stdout.on("data", keep);
-  child.stderr.on("data", keep);
+  child.stdout?.on("data", keep);
+  child.stderr?.on("data", keep);
   child.on("error", (error) => keep(Buffer.from(`${command}: ${error.message}\n`)));
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;

@@ -1,0 +1,145 @@
+/**
+ * Rates and CPU of ours against peers, interleaved: in each repetition every relay starts fresh, warms up
+ * and is measured case by case; the order rotates. Ratios are taken within a repetition, then the median of
+ * them: absolute rates drift with the machine, ratios hold. A repetition in which others took more than a
+ * quarter of the machine is made again, so often as there are repetitions; what stays noisy is told.
+ */
+import type { RateCase, Setup } from "./cases.ts";
+import { type Load, send, startSink } from "./load.ts";
+import { cpuSeconds, watchOthers } from "./machine.ts";
+import { control, haraka, ours, postfixTuned, type RelayKind } from "./relays.ts";
+import { type Spread, spread } from "./spread.ts";
+import { startTunnel } from "./tunnel.ts";
+
+export interface Sample {
+  readonly messagesPerSecond: number;
+  readonly cpuMillisecondsPerMessage: number;
+}
+
+export interface Comparison {
+  readonly case: string;
+  readonly peer: string;
+  readonly rateRatio: Spread;
+  readonly cpuRatio: Spread;
+  readonly ours: { readonly messagesPerSecond: Spread; readonly cpuMillisecondsPerMessage: Spread };
+  readonly theirs: { readonly messagesPerSecond: Spread; readonly cpuMillisecondsPerMessage: Spread };
+}
+
+export interface RateResults {
+  readonly cases: readonly Comparison[];
+  /** Postfix against itself: the noise. */
+  readonly control: readonly Comparison[];
+  /** Part of the machine that others took, over the repetitions. */
+  readonly othersCpu: Spread;
+  readonly noisyRepetitions: number;
+}
+
+const MOST_OTHERS = 0.25;
+/** Node optimises what it has run for a while; Postfix starts its processes. */
+const warmUp: Load = { sessions: 20, messages: 4000, bytes: 10_240, perConnection: false };
+/** Ours takes more messages, so that both are measured for about as long. */
+const OURS_MORE = 3;
+
+/** A repetition's samples by relay, then by case. */
+type Repetition = Map<string, Map<string, Sample>>;
+
+export async function runRates(
+  cases: readonly RateCase[],
+  options: { readonly repetitions: number; readonly say: (line: string) => void },
+): Promise<RateResults> {
+  const made: { readonly samples: Repetition; readonly others: number }[] = [];
+  const quiet = () => made.filter(({ others }) => others <= MOST_OTHERS).length;
+  for (let number = 0; quiet() < options.repetitions && number < 2 * options.repetitions; number++) {
+    options.say(`repetition ${number + 1}, ${quiet()} quiet ones of ${options.repetitions} so far`);
+    const others = watchOthers();
+    const samples = await repeat(cases, number, options.say);
+    made.push({ samples, others: others() });
+    options.say(`others took ${((made.at(-1)?.others ?? 0) * 100).toFixed(0)} % of the machine`);
+  }
+  // On a machine that is never quiet the least noisy count, and the result says how noisy they were.
+  const repetitions = made.toSorted((a, b) => a.others - b.others).slice(0, options.repetitions);
+  const all = repetitions.map(({ samples }) => samples);
+  return {
+    cases: cases.flatMap((entry) => entry.peers.map((peer) => compare(all, entry.name, ours.name, peer))),
+    control: cases
+      .filter(({ setup }) => setup === "plain")
+      .map((entry) => compare(all, entry.name, control.name, postfixTuned.name)),
+    othersCpu: spread(repetitions.map(({ others }) => others)),
+    noisyRepetitions: repetitions.filter(({ others }) => others > MOST_OTHERS).length,
+  };
+}
+
+async function repeat(
+  cases: readonly RateCase[],
+  number: number,
+  say: (line: string) => void,
+): Promise<Repetition> {
+  const samples: Repetition = new Map();
+  for (const setup of new Set(cases.map((entry) => entry.setup))) {
+    const mine = cases.filter((entry) => entry.setup === setup);
+    const kinds = relaysOf(mine, setup);
+    const order = kinds.map((_, index) => kinds[(index + number) % kinds.length] ?? ours);
+    for (const kind of order) await measureRelay(kind, setup, mine, samples, say);
+  }
+  return samples;
+}
+
+function relaysOf(cases: readonly RateCase[], setup: Setup): readonly RelayKind[] {
+  const named = new Set(cases.flatMap(({ peers }) => peers));
+  return [ours, postfixTuned, haraka, control].filter(
+    ({ name }) => name === ours.name || named.has(name) || (name === control.name && setup === "plain"),
+  );
+}
+
+async function measureRelay(
+  kind: RelayKind,
+  setup: Setup,
+  cases: readonly RateCase[],
+  samples: Repetition,
+  say: (line: string) => void,
+): Promise<void> {
+  await using ends = new AsyncDisposableStack();
+  const sink = ends.use(await startSink());
+  const out = setup === "tls" ? ends.use(await startTunnel("server", sink.port)).port : sink.port;
+  const relay = ends.use(await kind.start(out, setup));
+  const into = setup === "tls" ? ends.use(await startTunnel("client", relay.port)).port : relay.port;
+  await send(into, sink, warmUp);
+  for (const { name, load, peers } of cases) {
+    if (kind === haraka && !peers.includes(kind.name)) continue;
+    const whole = kind === ours ? { ...load, messages: OURS_MORE * load.messages } : load;
+    const before = cpuSeconds(relay.pid);
+    const seconds = await send(into, sink, whole);
+    const cpu = cpuSeconds(relay.pid) - before;
+    const sample = {
+      messagesPerSecond: whole.messages / seconds,
+      cpuMillisecondsPerMessage: (cpu * 1000) / whole.messages,
+    };
+    const ofRelay = samples.get(kind.name) ?? new Map<string, Sample>();
+    samples.set(kind.name, ofRelay.set(name, sample));
+    say(
+      `${kind.name.padEnd(20)} ${name.padEnd(24)} ${sample.messagesPerSecond.toFixed(0).padStart(6)}/s  ` +
+        `${sample.cpuMillisecondsPerMessage.toFixed(2)} ms CPU`,
+    );
+  }
+}
+
+function compare(all: readonly Repetition[], name: string, left: string, right: string): Comparison {
+  const pairs = all.flatMap((samples) => {
+    const [mine, other] = [samples.get(left)?.get(name), samples.get(right)?.get(name)];
+    return mine === undefined || other === undefined ? [] : [{ mine, other }];
+  });
+  const rateOf = (sample: Sample) => sample.messagesPerSecond;
+  const cpuOf = (sample: Sample) => sample.cpuMillisecondsPerMessage;
+  const of = (samples: readonly Sample[]) => ({
+    messagesPerSecond: spread(samples.map(rateOf)),
+    cpuMillisecondsPerMessage: spread(samples.map(cpuOf)),
+  });
+  return {
+    case: name,
+    peer: right,
+    rateRatio: spread(pairs.map(({ mine, other }) => rateOf(mine) / rateOf(other))),
+    cpuRatio: spread(pairs.map(({ mine, other }) => cpuOf(mine) / cpuOf(other))),
+    ours: of(pairs.map(({ mine }) => mine)),
+    theirs: of(pairs.map(({ other }) => other)),
+  };
+}
