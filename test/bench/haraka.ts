@@ -4,9 +4,9 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 import { cacheFolder } from "../../image/cacheFolder.ts";
 import { freePort, startProgram, untilListening } from "../support/peers/program.ts";
@@ -59,9 +59,15 @@ export async function startHaraka(sinkPort: number): Promise<MeasuredRelay> {
     "config/plugins": "bench\n",
     "plugins/bench.js": plugin(sinkPort),
   };
-  for (const folder of ["config", "plugins", "queue"]) await mkdir(join(base, folder));
+  for (const folder of ["plugins", "queue"]) await mkdir(join(base, folder));
+  // Its own defaults, as `haraka -i` lays them out, and what the bench needs on top.
+  await cp(join(dirname(script), "config"), join(base, "config"), { recursive: true });
   for (const [name, content] of Object.entries(files)) await writeFile(join(base, name), content);
-  const program = startProgram(process.execPath, [script, "-c", base], { cwd: base });
+  const program = startProgram(process.execPath, [script, "-c", base], {
+    cwd: base,
+    env: { ...process.env, HARAKA: base },
+    logFile: join(base, "haraka.log"),
+  });
   await untilListening(program, port);
   return {
     port,
