@@ -4,7 +4,8 @@ import { join } from "node:path";
 
 import { findProgram, providePrograms } from "../cluster/binaries.ts";
 import type { ClusterProgram } from "../cluster/programs.ts";
-import { findProgram as findOnPath, installPeers } from "../peers/debian.ts";
+import { findProgram as findOnPath } from "../peers/debian.ts";
+import { findPromtool, providePromtool } from "./promtool.ts";
 
 export const repository = join(import.meta.dirname, "../../..");
 export const chartFolder = join(repository, "charts/smtp-relay-operator");
@@ -16,16 +17,15 @@ export const release = "smtp-relay-operator";
 export async function provideChartPrograms(
   print: (line: string) => void,
 ): Promise<{ kind: "present" } | { kind: "impossible"; reason: string }> {
-  const promtool = { program: "promtool", package: "prometheus", purpose: "checks alert rules" };
-  const installation = installPeers(print, [promtool]);
-  if (installation.kind === "impossible") return installation;
+  const promtool = providePromtool(print);
+  if (promtool.kind === "impossible") return promtool;
   const provision = await providePrograms(["helm", "kubeconform"], { print });
   return provision.kind === "impossible" ? provision : { kind: "present" };
 }
 
 /** Absolute path; undefined after a line that says what is skipped. */
 export function optionalProgram(program: ClusterProgram | "promtool", need: string): string | undefined {
-  const path = (program === "promtool" ? undefined : findProgram(program)) ?? findOnPath(program);
+  const path = program === "promtool" ? findPromtool() : (findProgram(program) ?? findOnPath(program));
   if (path === undefined) console.log(`skipped: ${need} needs ${program}, which is not on this machine`);
   return path;
 }
