@@ -80,7 +80,9 @@ export async function down(): Promise<number> {
     if (performance.now() > deadline) process.kill(record.owner.pid, "SIGKILL");
     await sleep(systemClock, LOOK_EVERY_MS);
   }
-  await clearLeftovers();
+  // Who waited for the node may have one up already: it is theirs.
+  const next = readRecord();
+  if (next === null || !isAlive(next.owner)) await clearLeftovers();
   rmSync(folder, { recursive: true, force: true });
   console.log("The cluster is gone.");
   return 0;
