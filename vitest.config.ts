@@ -17,7 +17,10 @@ export default defineConfig({
       { extends: true, test: { name: "scenarios", include: ["test/scenarios/**/*.test.ts"] } },
       // Peers from Debian (Postfix, DNS servers, swaks, python3-dkim): see test/peers.ts.
       // Helm, kubeconform and promtool where they are: see test/support/charts.
-      { extends: true, test: { name: "charts", include: ["test/charts/**/*.test.ts"] } },
+      {
+        extends: true,
+        test: { name: "charts", include: ["test/charts/**/*.test.ts"], testTimeout: 300_000 },
+      },
       // The image of a release, with its parts from npm and Debian: see image/.
       {
         extends: true,

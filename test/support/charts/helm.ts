@@ -34,7 +34,8 @@ export function run(program: string, args: readonly string[], input?: string): S
   return spawnSync(program, args, {
     cwd: repository,
     encoding: "utf8",
-    timeout: 60_000,
+    // A bound against hanging, far from what any of them takes.
+    timeout: 300_000,
     maxBuffer: 64 * 1024 * 1024,
     ...(input === undefined ? {} : { input }),
   });
