@@ -142,7 +142,8 @@ async function start(directory: string, options: ApiServerOptions): Promise<ApiS
     kubeconfig,
     kubeconfigFile(name) {
       const path = join(directory, `${name}.kubeconfig`);
-      writeFileSync(path, kubeconfig(name), { mode: 0o600 });
+      // Once: a program that is just starting must not find it half written.
+      if (!existsSync(path)) writeFileSync(path, kubeconfig(name), { mode: 0o600 });
       return path;
     },
     audited() {

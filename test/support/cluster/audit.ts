@@ -4,8 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 
-/** Writes only, or every call. */
-export type AuditScope = "writes" | "everything";
+/** Writes only, writes with what was sent (also Secrets: throw-away ones), or every call. */
+export type AuditScope = "writes" | "contents" | "everything";
 
 export interface AuditEvent {
   readonly auditID: string;
@@ -13,6 +13,7 @@ export interface AuditEvent {
   readonly requestURI: string;
   readonly user: { readonly username: string };
   readonly userAgent?: string;
+  readonly sourceIPs?: readonly string[];
   readonly objectRef?: {
     readonly resource: string;
     readonly namespace?: string;
@@ -21,6 +22,8 @@ export interface AuditEvent {
     readonly subresource?: string;
   };
   readonly responseStatus?: { readonly code?: number };
+  /** What was sent, in scope "contents". */
+  readonly requestObject?: unknown;
   /** Time of day with microseconds. */
   readonly requestReceivedTimestamp: string;
 }
@@ -28,11 +31,16 @@ export interface AuditEvent {
 /** JSON is YAML, and the server reads YAML. */
 export function auditPolicy(scope: AuditScope): string {
   const writes = ["create", "update", "patch", "delete", "deletecollection"];
+  const rules = {
+    writes: [{ level: "Metadata", verbs: writes }],
+    contents: [{ level: "Request", verbs: writes }],
+    everything: [{ level: "Metadata" }],
+  };
   return JSON.stringify({
     apiVersion: "audit.k8s.io/v1",
     kind: "Policy",
     omitStages: ["RequestReceived", "ResponseStarted"],
-    rules: scope === "writes" ? [{ level: "Metadata", verbs: writes }] : [{ level: "Metadata" }],
+    rules: rules[scope],
   });
 }
 

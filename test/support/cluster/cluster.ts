@@ -48,6 +48,8 @@ export interface Cluster extends AsyncDisposable {
   /** Where node ports and the API server answer. */
   readonly nodeAddress: string;
   importImages(archive: string): Promise<void>;
+  /** A second name for an image that is there: a new tag of the same release. */
+  nameImage(name: string, more: string): Promise<void>;
   /** Standard output; a refusal throws with what kubectl said. As admin unless told otherwise. */
   kubectl(words: readonly string[], options?: { input?: string; as?: IdentityName }): Promise<string>;
   /** As admin. */
@@ -203,6 +205,7 @@ async function bringUp(
     api,
     nodeAddress: NODE_ADDRESS,
     importImages: async (archive) => await runtime.importImages(archive),
+    nameImage: async (name, more) => await runtime.nameImage(name, more),
     kubectl: async (words, { input, as = "admin" } = {}) =>
       await call("kubectl", words, as, input === undefined ? {} : { input }),
     helm: async (words, seconds = 120) => await call("helm", words, "admin", { seconds }),

@@ -1,6 +1,7 @@
 /**
  * The world outside of a throw-away cluster, on the node's own address: a name server at port 53, which pods ask
- * (node/kubelet.ts), and a mail exchanger at port 25. Pods reach both; nobody beyond this machine does.
+ * (node/kubelet.ts), and a mail exchanger at port 25. Pods reach both; nobody beyond this machine does. Where relays
+ * are processes it is on loopback, at ports of its own.
  */
 import { Resolver } from "node:dns/promises";
 
@@ -25,10 +26,18 @@ export interface Arrival {
   readonly content: Buffer;
 }
 
+export interface OutsideOptions {
+  readonly host?: string;
+  readonly dnsPort?: number;
+  readonly smtpPort?: number;
+}
+
 export interface Outside extends AsyncDisposable {
   readonly dns: DnsServer;
   /** All that came for INBOX, oldest first. */
   readonly arrivals: readonly Arrival[];
+  /** Connections of relays that are open now. */
+  readonly sessions: number;
   /** Whether mail is put off (450) for now. */
   busy: boolean;
   /** The records in force from now on, as a status lists them, in place of those published before. */
@@ -44,22 +53,28 @@ export interface DnsRecord {
   readonly expected: string;
 }
 
-/** Start it once the cluster is up: its address is the cluster's bridge. */
-export async function startOutside(): Promise<Outside> {
+/** Start it once the cluster is up, unless told where to be: its address is the cluster's bridge. */
+export async function startOutside(options: OutsideOptions = {}): Promise<Outside> {
+  const { host = NODE_ADDRESS, dnsPort = 53, smtpPort = 25 } = options;
   const apex = { NS: [NAME_SERVER] };
   const dns = await dnsServer(
     {
       test: apex,
       "in-addr.arpa": apex,
-      [NAME_SERVER]: { A: [NODE_ADDRESS] },
+      [NAME_SERVER]: { A: [host] },
       [INBOX]: { MX: [[10, EXCHANGER]] },
-      [EXCHANGER]: { A: [NODE_ADDRESS] },
+      [EXCHANGER]: { A: [host] },
     },
-    { host: NODE_ADDRESS, port: 53 },
+    { host, port: dnsPort },
   );
   const arrivals: Arrival[] = [];
-  const outside = { busy: false };
-  const exchanger = await startExchanger(arrivals, () => outside.busy);
+  const outside = {
+    busy: false,
+    get sessions() {
+      return exchanger.connections.size;
+    },
+  };
+  const exchanger = await startExchanger({ host, port: smtpPort }, arrivals, () => outside.busy);
   let published: readonly string[] = [];
   return Object.assign(outside, {
     dns,
@@ -98,7 +113,11 @@ function resolverOf(dns: DnsServer): DNSResolver {
   };
 }
 
-async function startExchanger(arrivals: Arrival[], busy: () => boolean): Promise<SMTPServer> {
+async function startExchanger(
+  place: { readonly host: string; readonly port: number },
+  arrivals: Arrival[],
+  busy: () => boolean,
+): Promise<SMTPServer> {
   const server = new SMTPServer({
     name: EXCHANGER,
     ...(await makeCertificate(EXCHANGER)),
@@ -131,7 +150,7 @@ async function startExchanger(arrivals: Arrival[], busy: () => boolean): Promise
   });
   await new Promise<void>((resolve, reject) => {
     server.server.once("error", reject);
-    server.listen(25, NODE_ADDRESS, () => resolve());
+    server.listen(place.port, place.host, () => resolve());
   });
   return server;
 }

@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { sleep, systemClock } from "../../../relay/kit/clock.ts";
 import type { Cluster } from "./cluster.ts";
 import type { DnsRecord, Outside } from "./outside.ts";
 import { PRODUCT_IMAGE } from "./productImage.ts";
@@ -23,11 +24,17 @@ export const exampleManifests = readdirSync(folder)
   .replace("127.0.0.11", "192.0.2.10")
   .replace("127.0.0.12", "192.0.2.11");
 
-/** Installs the chart with the image of the working tree, which must be on the node; back when the operator is ready. */
-export async function installOperator(cluster: Cluster): Promise<void> {
-  const { repository, tag } = PRODUCT_IMAGE;
+/**
+ * Installs the chart with the image of the working tree, or brings it to another tag of it; the image must be on the node.
+ * Back when the operator is ready.
+ */
+export async function installOperator(
+  cluster: Cluster,
+  options: { readonly tag?: string } = {},
+): Promise<void> {
+  const { repository, tag } = { ...PRODUCT_IMAGE, ...options };
   await cluster.helm([
-    ...["install", OPERATOR, join(tree, "charts/smtp-relay-operator")],
+    ...["upgrade", "--install", OPERATOR, join(tree, "charts/smtp-relay-operator")],
     ...["-n", OPERATOR_NAMESPACE, "--create-namespace"],
     ...["--set", `image.repository=${repository},image.tag=${tag}`, "--wait", "--timeout=90s"],
   ]);
@@ -41,4 +48,23 @@ export async function publishRecords(cluster: Cluster, outside: Outside): Promis
   const said = items.map(({ status }) => status?.records ?? []);
   outside.publish(said.flat());
   return said.length > 0 && said.every((records) => records.length > 0);
+}
+
+const PUBLISH_EVERY_MS = 500;
+
+/** The same again and again, as owners of zones automate it; the result ends that. */
+export function keepPublishing(cluster: Cluster, outside: Outside): () => Promise<void> {
+  const ending = new AbortController();
+  const publish = async () => {
+    while (!ending.signal.aborted) {
+      // While it cannot be read, what was published stands.
+      await publishRecords(cluster, outside).catch(() => false);
+      await sleep(systemClock, PUBLISH_EVERY_MS, ending.signal);
+    }
+  };
+  const publishing = publish();
+  return async () => {
+    ending.abort();
+    await publishing;
+  };
 }

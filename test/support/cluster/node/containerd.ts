@@ -15,6 +15,8 @@ export interface ContainerRuntime {
   readonly state: string;
   /** Imports an OCI or Docker archive; the images keep the names written in it. */
   importImages(archive: string): Promise<void>;
+  /** A second name for an image that is there. */
+  nameImage(name: string, more: string): Promise<void>;
 }
 
 const READY_WITHIN_MS = 30_000;
@@ -51,6 +53,9 @@ export async function startContainerd(directory: string, cniFolder: string): Pro
     state,
     async importImages(archive) {
       await ctr("images", "import", archive);
+    },
+    async nameImage(name, more) {
+      await ctr("images", "tag", name, more);
     },
   };
 }
