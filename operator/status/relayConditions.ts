@@ -55,7 +55,7 @@ export function readyFinding(view: RelayView): RelayFinding {
 
 /** A relay without a SendingDomain is in order, but whoever waits for its mail should know that it takes none. */
 function nobodySends({ world }: RelayView): string {
-  return world.domains.length > 0
+  return world.domains.length + (world.unreadDomains ?? []).length > 0
     ? ""
     : " No SendingDomain names this relay, so every sender is refused with 553.";
 }

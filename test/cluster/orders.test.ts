@@ -7,11 +7,11 @@ import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test, vi } from 
 
 import { API_VERSION } from "../../crds/group.ts";
 import type { KubeObject } from "../../operator/adapters/kubeClient.ts";
-import { makeCertificate } from "../support/certificate.ts";
 import { generatedCrds } from "../support/cluster/crds.ts";
 import type { OperatorPod } from "../support/cluster/operatorPod.ts";
 import { type ProcessCluster, startProcessCluster } from "../support/cluster/processCluster.ts";
 import { notRight, observed } from "../support/cluster/settled.ts";
+import { testAuthority } from "../support/testCertificate.ts";
 
 const soon = { timeout: 240_000, interval: 500 };
 const parts = ["relay", "domain", "pool", "secret"] as const;
@@ -22,7 +22,8 @@ vi.setConfig({ testTimeout: 400_000 });
 
 let cluster: ProcessCluster;
 let operator: OperatorPod;
-const certificate = await makeCertificate("mail.order.test");
+const authority = testAuthority();
+const certificate = authority.issue("mail.order.test");
 
 beforeAll(async () => {
   cluster = await startProcessCluster();
@@ -185,7 +186,7 @@ const alive = { relay: { replicas: 1 }, domain: {}, pool: {} };
 
 /** A message of the domain is taken, signed with both keys and delivered. */
 async function sendsSigned(name: string): Promise<string[]> {
-  const traffic = await cluster.traffic("order-00", name);
+  const traffic = await cluster.traffic("order-00", name, authority.ca);
   const number = await traffic.send();
   return await vi.waitFor(async () => {
     const mail = cluster.outside.arrivals.find(({ content }) => content.includes(`Subject: ${number}\r\n`));

@@ -38,8 +38,11 @@ export interface ProcessCluster extends AsyncDisposable {
   ): Promise<OperatorPod>;
   makeNamespace(name: string): Promise<void>;
   read(kind: (typeof kindsOfOurs)[number], name: string, namespace: string): Promise<KubeObject | null>;
-  /** To the relay `mail` of the namespace, which must have made its credential. */
-  traffic(namespace: string, name: string): Promise<Traffic>;
+  /**
+   * To the relay `mail` of the namespace, which must have made its credential. `authority`: PEM of who signed its
+   * certificate, where that is not its own.
+   */
+  traffic(namespace: string, name: string, authority?: string): Promise<Traffic>;
 }
 
 /** The operator's own rights, as config/ gives them. */
@@ -82,7 +85,7 @@ export async function startProcessCluster(): Promise<ProcessCluster> {
       },
       makeNamespace: async (name) => await makeNamespace(api.admin, name),
       read: async (kind, name, namespace) => await api.admin.get(API_VERSION, kind, name, namespace),
-      async traffic(namespace, name) {
+      async traffic(namespace, name, authority) {
         const text = async (secret: string, key: string) => {
           const found = await api.admin.get("v1", "Secret", secret, namespace);
           const data = (found?.["data"] ?? {}) as Record<string, string>;
@@ -95,7 +98,7 @@ export async function startProcessCluster(): Promise<ProcessCluster> {
           account: {
             username: await text("mail-app", "username"),
             password: await text("mail-app", "password"),
-            certificate: await text("mail-app", "ca.crt"),
+            certificate: authority ?? (await text("mail-app", "ca.crt")),
             hostname: ((relay?.["spec"] ?? {}) as { hostname?: string }).hostname ?? "",
           },
           doors: () => node.addresses(namespace, "mail").map((host) => ({ host, port: SUBMISSION })),
