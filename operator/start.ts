@@ -25,6 +25,7 @@ import { OwnWrites } from "./reconcile/ownWrites.ts";
 import { route } from "./reconcile/routes.ts";
 import { DOMAIN_MANAGER, DomainReconciler } from "./reconcile/sendingDomain.ts";
 import { RELAY_MANAGER, RelayReconciler } from "./reconcile/smtpRelay.ts";
+import type { SharedText } from "./reconcile/sharedText.ts";
 import { Writer } from "./reconcile/writer.ts";
 import type { Environment } from "./world.ts";
 
@@ -46,6 +47,10 @@ export interface OperatorOptions {
   /** Objects of a kind reconciled at a time; default 4, and more SendingDomains. */
   readonly concurrency?: number;
   readonly observer?: ReconcileObserver;
+  /** Lets the process do other things between two passes; default: nothing. */
+  readonly breathe?: () => Promise<void>;
+  /** Where objects come over a wire: makes equal texts in the caches one. */
+  readonly texts?: SharedText;
   /** Told when objects become ready or cease to be. */
   readonly events?: EventRecorder;
 }
@@ -79,6 +84,7 @@ export function startOperator(options: OperatorOptions): Operator {
     ownWrites,
     lock: new KeyedLock(),
     ...(options.observer === undefined ? {} : { observer: options.observer }),
+    ...(options.breathe === undefined ? {} : { breathe: options.breathe }),
   };
 
   const relayWriter = writer(RELAY_MANAGER);

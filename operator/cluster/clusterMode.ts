@@ -24,6 +24,7 @@ import { ObservedClient } from "../adapters/cluster/observedClient.ts";
 import type { DnsProbe } from "../adapters/dnsProbe.ts";
 import type { KeyGenerator } from "../adapters/keyGenerator.ts";
 import type { ReportSource } from "../adapters/relayReports.ts";
+import { SharedText } from "../reconcile/sharedText.ts";
 import { type Operator, startOperator } from "../start.ts";
 import type { Environment } from "../world.ts";
 
@@ -122,7 +123,14 @@ export async function startClusterMode(options: ClusterModeOptions): Promise<Clu
   const begin = (): void => {
     const events = createRecorder({ client: calls, clock, log, instance: options.instance });
     lifecycle.started({ name: "events", deadlineSeconds: 1, stop: () => events.stop() });
-    const operator = startOperator({ ...options, client, observer: metrics, events });
+    const operator = startOperator({
+      ...options,
+      client,
+      observer: metrics,
+      events,
+      texts: new SharedText(),
+      breathe: () => new Promise((resolve) => setImmediate(resolve)),
+    });
     state.operator = operator;
     void operator.synced.then(() => {
       state.synced = true;

@@ -42,7 +42,8 @@ export class Cache<T> {
   readonly #keep: (object: KubeObject, value: T) => KubeObject;
   readonly #indexes: Readonly<Record<string, Index<T>>>;
   readonly #objects = new Map<string, Cached<T>>();
-  readonly #entries = new Map<string, Map<string, Cached<T>>>();
+  /** Most entries have one object, and ten thousand maps of one are megabytes. */
+  readonly #entries = new Map<string, Cached<T> | Map<string, Cached<T>>>();
   #all: readonly T[] | undefined;
 
   constructor(options: CacheOptions<T>) {
@@ -67,7 +68,9 @@ export class Cache<T> {
 
   /** Objects under an entry of an index, in no particular order. */
   by(index: string, entry: string): readonly Cached<T>[] {
-    return [...(this.#entries.get(`${index}\n${entry}`)?.values() ?? [])];
+    const found = this.#entries.get(`${index}\n${entry}`);
+    if (found === undefined) return [];
+    return found instanceof Map ? [...found.values()] : [found];
   }
 
   /** Takes the object in; returns null when it is the one already there. */
@@ -85,9 +88,10 @@ export class Cache<T> {
     this.#unindex(before);
     this.#objects.set(key, after);
     this.#eachEntry(after, (name) => {
-      const entry = this.#entries.get(name) ?? new Map<string, Cached<T>>();
-      entry.set(key, after);
-      this.#entries.set(name, entry);
+      const entry = this.#entries.get(name);
+      if (entry === undefined) this.#entries.set(name, after);
+      else if (entry instanceof Map) entry.set(key, after);
+      else this.#entries.set(name, new Map([entry, after].map((cached) => [cached.key, cached])));
     });
     this.#all = undefined;
     return { key: parseKey(key), before, after };
@@ -113,8 +117,8 @@ export class Cache<T> {
     if (cached === undefined) return;
     this.#eachEntry(cached, (name) => {
       const entry = this.#entries.get(name);
-      entry?.delete(cached.key);
-      if (entry?.size === 0) this.#entries.delete(name);
+      if (entry instanceof Map) entry.delete(cached.key);
+      if (!(entry instanceof Map) || entry.size === 0) this.#entries.delete(name);
     });
   }
 

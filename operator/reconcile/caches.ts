@@ -12,6 +12,7 @@ import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
 import type { Cached, Index } from "./cache.ts";
 import { type AnyInformer, Informer } from "./informer.ts";
+import type { SharedText } from "./sharedText.ts";
 import {
   addressesOf,
   domainShape,
@@ -40,6 +41,7 @@ export interface CachesOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly texts?: SharedText;
 }
 
 /** "NAMESPACE/NAME", the entry under which indexes keep references. */

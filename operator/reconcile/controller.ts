@@ -39,6 +39,7 @@ export interface ControllerOptions {
   /** "gone": there is no such object, or none that can be read. */
   readonly reconcile: (key: ObjectKey) => Promise<Pass | "gone">;
   readonly observer?: ReconcileObserver;
+  readonly breathe?: () => Promise<void>;
 }
 
 /** Everything is looked at again after this long even if nothing happened, against what watches missed. */
@@ -57,6 +58,7 @@ export class Controller {
       random: options.random,
       concurrency: options.concurrency,
       work: (key) => this.#work(key),
+      ...(options.breathe === undefined ? {} : { breathe: options.breathe }),
     });
   }
 

@@ -8,6 +8,7 @@ import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
 import { Cache, type CacheChange, type CacheOptions, keyText, parseKey } from "./cache.ts";
 import { reflect, type ReflectorSink } from "./reflector.ts";
+import type { SharedText } from "./sharedText.ts";
 import { reached } from "./resourceVersion.ts";
 
 export interface InformerOptions<T> extends CacheOptions<T> {
@@ -19,6 +20,8 @@ export interface InformerOptions<T> extends CacheOptions<T> {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Shared by all informers of a process. Only where what the client returns is nobody else's. */
+  readonly texts?: SharedText;
 }
 
 /** `first`: part of the first list, not something that happened now. */
@@ -125,7 +128,7 @@ export class Informer<T> implements AnyInformer {
           const key = keyText(object.metadata);
           listing?.unlisted.delete(key);
           // The list shows a moment that the watch has left behind.
-          if (listing?.touched.has(key) !== true) this.#tell(this.cache.put(trimmed(object)), first);
+          if (listing?.touched.has(key) !== true) this.#tell(this.cache.put(this.#ours(object)), first);
         }
         this.#wake();
       },
@@ -140,7 +143,7 @@ export class Informer<T> implements AnyInformer {
       },
       put: (object) => {
         listing?.touched.add(keyText(object.metadata));
-        this.#tell(this.cache.put(trimmed(object)), false);
+        this.#tell(this.cache.put(this.#ours(object)), false);
         if (listing !== null) this.#wake();
       },
       remove: ({ metadata }) => {
@@ -149,6 +152,13 @@ export class Informer<T> implements AnyInformer {
       },
       progress: (resourceVersion) => this.#progress(scope, resourceVersion),
     };
+  }
+
+  /** As it is kept: without what is of no use, texts shared with other objects. */
+  #ours(object: KubeObject): KubeObject {
+    const { texts } = this.#options;
+    const kept = trimmed(object);
+    return texts === undefined ? kept : texts.within(kept);
   }
 
   #progress(scope: string, resourceVersion: string): void {

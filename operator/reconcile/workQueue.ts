@@ -36,6 +36,11 @@ export interface WorkQueueOptions {
   /** Works on one key. It must not reject: what to do about an error is its own affair. */
   readonly work: (key: string) => Promise<void>;
   readonly backoff?: BackoffOptions;
+  /**
+   * Awaited before each piece of work: lets the process do other things. Work that finds all it needs in memory
+   * would go through ten thousand keys in one breath, and no timer, watch or probe be heard meanwhile.
+   */
+  readonly breathe?: () => Promise<void>;
 }
 
 export class WorkQueue {
@@ -175,7 +180,7 @@ export class WorkQueue {
     this.#delayed.delete(key);
     this.#countBurst(key);
     // Also keeps `work` out of the caller's stack: add() returns before anything happens.
-    await Promise.resolve();
+    await (this.#options.breathe?.() ?? Promise.resolve());
     try {
       await this.#options.work(key);
     } finally {
