@@ -40,7 +40,7 @@ function workedOff(sizes: Sizes): (look: Scrape) => boolean {
 
 /** A first operator brings everything to where it should be. Returns when nothing was written for a while. */
 export async function settle(stage: Stage, sizes: Sizes, launch: Launch, say: Say): Promise<void> {
-  await using operator = await startOperator({ ...launch, apiPort: stage.apiPort });
+  await using operator = await startOperator({ ...launch, apiPort: stage.apiPort, election: false });
   const started = performance.now();
   const done = workedOff(sizes);
   let total = 0;
@@ -53,13 +53,13 @@ export async function settle(stage: Stage, sizes: Sizes, launch: Launch, say: Sa
     total += writes.length;
     const now = performance.now();
     if (writes.length > 0) quietSince = now;
-    const look = await operator.until("answering", 60, () => true);
+    const look = await operator.until("answering", 300, () => true);
     const quiet = done(look) && now - quietSince > QUIET_SECONDS * 1000;
     const open = quiet ? await stage.notReady() : null;
     if (open?.size === 0) break;
     if (open !== null || turn % 5 === 1)
       say(
-        `settling: ${((now - started) / 1000).toFixed(0)} s, ${total} writes, waiting ${workQueueText(look)}` +
+        `settling: ${((now - started) / 1000).toFixed(0)} s, ${total} writes, waiting ${workQueueText(look)}, block ${operator.longestBlock()} ms, CPU ${look.sum("process_cpu_seconds_total").toFixed(0)} s` +
           (open === null
             ? ""
             : `; not ready: ${[...open].map(([kind, count]) => `${count} ${kind}`).join(", ")}`),
@@ -93,7 +93,7 @@ export async function coldStart(
   steadySeconds: number,
 ): Promise<ColdStart> {
   stage.operatorWrites();
-  await using operator = await startOperator({ ...launch, apiPort: stage.apiPort });
+  await using operator = await startOperator({ ...launch, apiPort: stage.apiPort, election: true });
   const settled = await operator.until("settled", COLD_START_SECONDS, workedOff(sizes));
   const seconds = (performance.now() - operator.startedAt) / 1000;
   failOnErrors(settled, operator);
@@ -137,7 +137,7 @@ export async function editWhileRelisting(
   count: number,
   say: Say,
 ): Promise<Edits> {
-  await using operator = await startOperator({ ...launch, apiPort: stage.door.port });
+  await using operator = await startOperator({ ...launch, apiPort: stage.door.port, election: true });
   await operator.until("settled", COLD_START_SECONDS, workedOff(sizes));
   await using watcher = await watchGenerations(stage);
   await pause(BETWEEN_RELISTS_MS);

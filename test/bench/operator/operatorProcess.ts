@@ -33,6 +33,8 @@ export async function startOperator(options: {
   readonly nodeFlags: readonly string[];
   /** Another checkout's operator/main.ts, to compare; default: this one's. */
   readonly entry: string | null;
+  /** As the chart has it; the one that settles the stage is alone. */
+  readonly election: boolean;
   /** Null: this machine gives none. */
   readonly limit: MemoryLimit | null;
   /** For profiles. */
@@ -49,8 +51,7 @@ export async function startOperator(options: {
       options.entry ?? join(root, "operator/main.ts"),
       "run",
       "--relay-image=registry.example.com/smtp-relay:bench",
-      "--leader-elect",
-      "--lease-name=smtp-relay-operator",
+      ...(options.election ? ["--leader-elect", "--lease-name=smtp-relay-operator"] : []),
       `--metrics-port=${port}`,
       "--log-level=info",
     ],
