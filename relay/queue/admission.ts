@@ -54,9 +54,11 @@ export function admitSite(
   });
   const choice = chooseSource(candidates, preferredSource, dayFraction(now), draw);
   const peer = provider.name === "other" ? `site ${site}` : `provider ${provider.name}`;
-  const blocked = (block: Omit<Block, "reportText" | "provider"> & Partial<Block>): SiteAdmission => ({
+  const exhausted = candidates.some(({ exhaustedUntil }) => exhaustedUntil !== null);
+  type Told = Omit<Block, "reportText" | "provider" | "exhausted"> & Partial<Block>;
+  const blocked = (block: Told): SiteAdmission => ({
     kind: "blocked",
-    block: { reportText: block.text, provider: provider.name, ...block },
+    block: { reportText: block.text, provider: provider.name, exhausted, ...block },
   });
 
   switch (choice.kind) {

@@ -26,7 +26,7 @@ export type AdmissionCache = Map<string, SiteAdmission>;
 interface Restraint {
   readonly kind: BindingRule["kind"];
   readonly text: string;
-  readonly since: Instant | null;
+  readonly since: Instant;
   /** Null: until someone acts or something happens. */
   readonly until: Instant | null;
 }
@@ -76,7 +76,8 @@ export function bind(
 function restraintsOf(state: QueueState, parcel: Parcel, now: Instant, cache: AdmissionCache): Restraint[] {
   const { compiled, gate } = state;
   if (compiled === null) {
-    return [{ kind: "NoSource", text: "no configuration is in force yet", since: null, until: null }];
+    const since = parcel.entry.message.receivedAt;
+    return [{ kind: "NoSource", text: "no configuration is in force yet", since, until: null }];
   }
   const all: Restraint[] = [];
   if (gate.failure !== null) {
@@ -101,7 +102,7 @@ function restraintsOf(state: QueueState, parcel: Parcel, now: Instant, cache: Ad
   if (parcel.dueAt > now) all.push(retryOf(parcel));
   else if (parcel.place.kind === "scheduled" && parcel.place.node.at > now) {
     const text = `${parcel.note ?? "set back"}; looked at again at ${timeOf(parcel.place.node.at)}`;
-    all.push({ kind: "Retry", text, since: null, until: parcel.place.node.at });
+    all.push({ kind: "Retry", text, since: parcel.place.since, until: parcel.place.node.at });
   }
   const known = parcel.place.kind === "ready" ? parcel.place.site : state.knownSites.get(parcel.domain);
   if (route !== null && known !== undefined) {
@@ -131,7 +132,8 @@ function retryOf(parcel: Parcel): Restraint {
     last === null
       ? "not tried yet"
       : `tried ${attempts} time${attempts === 1 ? "" : "s"}, last ${factOf(last)}`;
-  return { kind: "Retry", text: `${tried}; next try at ${timeOf(until)}`, since: last?.at ?? null, until };
+  const since = last?.at ?? parcel.entry.message.receivedAt;
+  return { kind: "Retry", text: `${tried}; next try at ${timeOf(until)}`, since, until };
 }
 
 /** "421 4.7.28 at 2026-11-23 14:02:10Z (rule google/rate-4.7.28)". */

@@ -6,8 +6,9 @@
 import type { EgressSource } from "../contract/config.ts";
 import type { Instant } from "../message.ts";
 import { peerKey } from "../policy/provider.ts";
+import { otherProvider, providers } from "../policy/providers.ts";
 import { admitSite } from "./admission.ts";
-import { sourcesOf } from "./compiledConfig.ts";
+import { type CompiledConfig, sourcesOf } from "./compiledConfig.ts";
 import { DueHeap } from "./dueHeap.ts";
 import type { Reservation } from "./meter.ts";
 import type { Parcel } from "./parcel.ts";
@@ -30,6 +31,8 @@ export interface Start {
 const RESOLUTION_AGE_MS = 5 * 60_000;
 /** A site that waits for a connection looks again after this, in case the news of one was lost. */
 const CONNECTION_WAIT_MS = 60_000;
+const ALLOWANCE = "allowance ";
+const providerNames = [...providers, otherProvider].map(({ name }) => name);
 /** Tenants that a narrow site is listed under at a time, so that waking it costs the same always. */
 const MOST_TENANTS_LISTED = 4;
 
@@ -42,7 +45,7 @@ export class Dispatcher {
   /** Sites that have not answered lately, when the places for such are taken. */
   readonly #newcomers = new Roster<SiteQueue>();
   readonly #sleeping = new DueHeap<SiteQueue>();
-  /** Sites that wait for a connection, by pool and peer. */
+  /** Sites that wait for a connection, by pool and peer, and for units of an allowance, by pool and provider. */
   readonly #waiters = new Map<string, Set<SiteQueue>>();
 
   constructor(state: QueueState, draw: () => number, resolveAgain: (parcel: Parcel, now: Instant) => void) {
@@ -74,11 +77,15 @@ export class Dispatcher {
     for (const site of this.#state.sites.values()) this.#wake(site);
   }
 
-  /** A transaction has ended, and its connection is free. */
-  ended(site: SiteQueue): void {
+  /** A transaction has ended: its connection is free, and so are units of its source's allowance that it did not use. */
+  ended(site: SiteQueue, source: EgressSource, unusedUnits: number): void {
     site.inFlight--;
-    const key = waiterKey(site);
+    const key = connectionKey(site);
     this.#wakeWaiter(key, this.#waiters.get(key)?.size ?? 0);
+    if (unusedUnits > 0) {
+      // Each unit is good for a transaction, of this provider or, as part of the total, of another.
+      for (const name of providerNames) this.#wakeWaiter(allowanceKey(source.pool, name), unusedUnits);
+    }
     this.#discard(site);
   }
 
@@ -118,11 +125,11 @@ export class Dispatcher {
       );
       if (verdict.kind === "blocked") {
         this.#block(site, verdict.block);
-        const { kind } = verdict.block;
-        const full = sourcesOf(compiled, site.route).every((source) =>
-          paths.isFull(source.name, site.provider, site.site, now),
-        );
-        if (kind !== "ConnectionLimit" || !full) this.#passOn(woken);
+        const { block } = verdict;
+        const spent = woken?.key.startsWith(ALLOWANCE)
+          ? block.exhausted
+          : this.#isFull(block, site, compiled, now);
+        if (!spent) this.#passOn(woken);
         continue;
       }
       const { source } = verdict;
@@ -140,9 +147,16 @@ export class Dispatcher {
       site.inFlight++;
       // To the end of the round: one site after the other, whatever their length.
       this.#list(site, next);
-      this.#passOn(woken);
+      this.#passOn(woken, true);
       return { site, source, proven, parcels, reservation };
     }
+  }
+
+  /** Whether no other site of the same peer finds a connection either. */
+  #isFull({ kind }: Block, site: SiteQueue, compiled: CompiledConfig, now: Instant): boolean {
+    const { paths } = this.#state;
+    const isFull = (source: EgressSource) => paths.isFull(source.name, site.provider, site.site, now);
+    return kind === "ConnectionLimit" && sourcesOf(compiled, site.route).every(isFull);
   }
 
   #block(site: SiteQueue, block: Block): void {
@@ -150,26 +164,41 @@ export class Dispatcher {
     site.narrow = true;
     if (site.sleeper !== null) this.#sleeping.remove(site.sleeper);
     site.sleeper = null;
+    if (block.exhausted) this.#wait(site, allowanceKey(site.route.to.pool, site.provider.name));
     if (block.kind === "ConnectionLimit") {
-      const key = waiterKey(site);
-      const waiters = this.#waiters.get(key);
-      if (waiters === undefined) this.#waiters.set(key, new Set([site]));
-      else waiters.add(site);
+      this.#wait(site, connectionKey(site));
       site.sleeper = this.#sleeping.add(block.since + CONNECTION_WAIT_MS, site);
     } else if (block.until !== null) {
       site.sleeper = this.#sleeping.add(block.until, site);
     }
   }
 
+  #wait(site: SiteQueue, key: string): void {
+    this.#leave(site);
+    site.waitsAt = key;
+    const waiters = this.#waiters.get(key);
+    if (waiters === undefined) this.#waiters.set(key, new Set([site]));
+    else waiters.add(site);
+  }
+
+  #leave(site: SiteQueue): void {
+    if (site.waitsAt === null) return;
+    const waiters = this.#waiters.get(site.waitsAt);
+    waiters?.delete(site);
+    if (waiters?.size === 0) this.#waiters.delete(site.waitsAt);
+    site.waitsAt = null;
+  }
+
   #wake(site: SiteQueue): void {
+    this.#unblock(site);
+    this.#list(site, null);
+  }
+
+  #unblock(site: SiteQueue): void {
     if (site.sleeper !== null) this.#sleeping.remove(site.sleeper);
     site.sleeper = null;
     site.block = null;
-    const key = waiterKey(site);
-    const waiters = this.#waiters.get(key);
-    waiters?.delete(site);
-    if (waiters?.size === 0) this.#waiters.delete(key);
-    this.#list(site, null);
+    this.#leave(site);
   }
 
   /**
@@ -193,14 +222,25 @@ export class Dispatcher {
 
   /** Wakes the site that has waited longest; it wakes the next one when there may be room for it too. */
   #wakeWaiter(key: string, left: number): void {
-    const [site] = this.#waiters.get(key) ?? [];
-    if (site === undefined || left <= 0) return;
-    this.#wake(site);
-    site.woken = { key, left };
+    if (left <= 0) return;
+    for (const site of this.#waiters.get(key) ?? []) {
+      if (site.size > 0) {
+        this.#wake(site);
+        site.woken = { key, left };
+        return;
+      }
+      // Its mail expired, or found another way by a new configuration.
+      this.#unblock(site);
+      this.#discard(site);
+    }
   }
 
-  #passOn(woken: SiteQueue["woken"]): void {
-    if (woken !== null) this.#wakeWaiter(woken.key, woken.left - 1);
+  /** What woke a site is there for the next one too, unless this one has taken the last of it. */
+  #passOn(woken: SiteQueue["woken"], started = false): void {
+    if (woken === null) return;
+    // A site that waits for units stands there again only when there are none: this comes to an end.
+    const spent = started || !woken.key.startsWith(ALLOWANCE);
+    this.#wakeWaiter(woken.key, woken.left - (spent ? 1 : 0));
   }
 
   #discard(site: SiteQueue): void {
@@ -208,10 +248,14 @@ export class Dispatcher {
     this.#state.sites.delete(site.key);
     if (site.sleeper !== null) this.#sleeping.remove(site.sleeper);
     site.sleeper = null;
-    this.#waiters.get(waiterKey(site))?.delete(site);
+    this.#leave(site);
   }
 }
 
-function waiterKey(site: SiteQueue): string {
+function allowanceKey(pool: string | null, provider: string): string {
+  return `${ALLOWANCE}${pool ?? ""} ${provider}`;
+}
+
+function connectionKey(site: SiteQueue): string {
   return `${site.route.to.pool ?? ""} ${peerKey(site.provider.name, site.site)}`;
 }

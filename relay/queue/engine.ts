@@ -101,8 +101,8 @@ class QueueEngine implements Engine {
       queued: (notice) => this.enqueue(notice),
     });
     this.#flights = new Flights(ports, this.#state, this.#aftermath, {
-      ended: (site) => {
-        this.#dispatcher.ended(site);
+      ended: (site, source, unusedUnits) => {
+        this.#dispatcher.ended(site, source, unusedUnits);
         wake();
       },
       landed: wake,

@@ -2,6 +2,7 @@
  * Transactions under way: from the start that the dispatcher admitted to verdicts that are recorded.
  * Holds the global bound on what can double after a crash, and breaks off what a stop cannot wait for.
  */
+import type { EgressSource } from "../contract/config.ts";
 import type { Instant, Outcome } from "../message.ts";
 import { decide, findings, type Verdict } from "../policy/decide.ts";
 import { otherProvider } from "../policy/providers.ts";
@@ -19,8 +20,8 @@ import type { SiteQueue } from "./siteQueue.ts";
 import { within } from "./within.ts";
 
 export interface FlightEvents {
-  /** The connection is free. */
-  ended(site: SiteQueue): void;
+  /** The connection is free, and so many units of the source's allowance that were not used. */
+  ended(site: SiteQueue, source: EgressSource, unusedUnits: number): void;
   /** Its outcomes are recorded. */
   landed(): void;
   /** Nothing happened to these recipients; they are due again at `at`. */
@@ -179,7 +180,7 @@ export class Flights {
   #free({ site, source, reservation }: Start, accepted: number): void {
     this.#state.meter.settle(reservation, accepted);
     this.#state.paths.ended(source.name, site.provider, site.site);
-    this.#events.ended(site);
+    this.#events.ended(site, source, reservation.count - accepted);
   }
 
   #giveBack(parcels: readonly Parcel[], at: Instant, note: string | null): void {

@@ -29,7 +29,7 @@ export interface Destination {
 
 export type Place =
   /** Until `node.at`. */
-  | { readonly kind: "scheduled"; readonly node: HeapNode<Parcel> }
+  | { readonly kind: "scheduled"; readonly node: HeapNode<Parcel>; readonly since: Instant }
   /** Its sending domain is held. */
   | { readonly kind: "held" }
   /** No route matches. */

@@ -62,7 +62,8 @@ export class Scheduler {
   }
 
   schedule(parcel: Parcel, at: Instant): void {
-    parcel.place = { kind: "scheduled", node: this.#state.due.add(at, parcel) };
+    const since = this.#ports.clock.now();
+    parcel.place = { kind: "scheduled", node: this.#state.due.add(at, parcel), since };
   }
 
   /** Takes a parcel out of wherever it waits. False: it is in flight or being recorded, and stays. */

@@ -25,6 +25,8 @@ export interface Block {
   readonly reportText: string;
   readonly since: Instant;
   readonly until: Instant | null;
+  /** Units of an allowance that come back would end it, whatever else binds. */
+  readonly exhausted: boolean;
 }
 
 export class SiteQueue implements Destination {
@@ -38,6 +40,8 @@ export class SiteQueue implements Destination {
   inFlight = 0;
   block: Block | null = null;
   sleeper: HeapNode<SiteQueue> | null = null;
+  /** What it waits for that may come before its time: a key of the dispatcher's. */
+  waitsAt: string | null = null;
   /** It has been blocked since it was empty. */
   narrow = false;
   /** Set while it was woken by a freed connection: whom to wake next, if it has no use for it. */

@@ -21,6 +21,7 @@ import { FakeClock } from "./fakeClock.ts";
 import { queuedMessage, recipient } from "./queuedMessage.ts";
 import { ScriptedDeliverer } from "./scriptedDeliverer.ts";
 import { seededRandom } from "./seededRandom.ts";
+import { ToldReasons } from "./toldReasons.ts";
 
 export const seconds = 1000;
 export const minutes = 60 * seconds;
@@ -154,6 +155,25 @@ export interface QueueDriverOptions {
   readonly config?: RelayConfig;
   readonly limits?: Partial<EngineLimits>;
   readonly ports?: Partial<EnginePorts>;
+  /** The story has so much in its queue that asking for reasons at each step would take too long. */
+  readonly unexplained?: boolean;
+}
+
+/** Lets what follows from the passing of time settle, and then has it looked at. */
+class WatchedClock extends FakeClock {
+  readonly #after: () => Promise<void>;
+
+  constructor(start: string, after: () => Promise<void>) {
+    super(start);
+    this.#after = after;
+  }
+
+  override async advance(ms: number): Promise<void> {
+    await super.advance(ms);
+    if (ms === 0) return;
+    for (let turn = 0; turn < 5; turn++) await super.advance(0);
+    await this.#after();
+  }
 }
 
 export class QueueDriver {
@@ -165,11 +185,13 @@ export class QueueDriver {
   readonly notices: BounceOrder[] = [];
   readonly #options: QueueDriverOptions;
   readonly #newId: () => string;
+  readonly #told = new ToldReasons();
   #life: Life | null = null;
+  #stopping = false;
   config: RelayConfig;
 
   private constructor(options: QueueDriverOptions) {
-    this.clock = new FakeClock(options.start ?? "2026-11-23T12:00:00Z");
+    this.clock = new WatchedClock(options.start ?? "2026-11-23T12:00:00Z", async () => this.#check());
     this.peers = new ScriptedDeliverer(this.clock);
     this.config = options.config ?? aConfig();
     this.#options = options;
@@ -217,18 +239,23 @@ export class QueueDriver {
     };
     const engine = createEngine(ports, this.#options.limits);
     this.#life = { engine, spool, kill };
-    engine.start(await spool.recover());
+    const recovered = await spool.recover();
+    for (const message of recovered.messages) this.#told.sent(message);
+    engine.start(recovered);
     engine.apply(this.config, "mail-0");
     await this.settle();
   }
 
   apply(config: RelayConfig): void {
     this.config = config;
+    this.#told.forget();
     this.engine.apply(config, "mail-0");
   }
 
   /** kill -9: the life ends between two instructions, the disk stays. */
   crash(): void {
+    this.peers.senderDied();
+    this.#told.forget();
     const life = this.#life;
     this.#life = null;
     life?.kill();
@@ -273,9 +300,11 @@ export class QueueDriver {
   }
 
   async stop(graceSeconds = 10): Promise<void> {
+    this.#stopping = true;
     await this.engine.stop({ graceSeconds });
     await this.spool.close();
     this.#life = null;
+    this.#stopping = false;
   }
 
   /** Commits and queues a message; gives its id. */
@@ -307,13 +336,38 @@ export class QueueDriver {
     await writer.write(content);
     await writer.commit(complete);
     this.engine.enqueue(complete);
+    this.#told.sent(complete);
     await this.settle();
     return id;
   }
 
-  /** Lets everything that can happen now happen. */
+  /** Lets everything that can happen now happen, and looks whether all that still waits says why. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < 6; turn++) await this.clock.advance(0);
+    this.#check();
+  }
+
+  /** Something that the queue cannot know beforehand changes now: what it said holds no more. */
+  changed(): void {
+    this.#told.forget();
+  }
+
+  /** Reasons that were asked for and found true. */
+  get reasonsAsked(): number {
+    return this.#told.asked;
+  }
+
+  /** Nothing waits without a reason, at every place where a story waits. */
+  #check(): void {
+    // A relay that stops starts nothing, and is asked nothing.
+    if (this.#life === null || this.#stopping || this.#options.unexplained === true) return;
+    this.#told.check({
+      engine: this.engine,
+      config: this.config,
+      peers: this.peers,
+      now: this.clock.now(),
+      diskFails: this.disk.failure !== null,
+    });
   }
 
   /** The single rule that keeps a message, as `explain` tells it. */

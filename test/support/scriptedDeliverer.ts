@@ -59,7 +59,7 @@ export class ScriptedDeliverer implements Deliverer {
   peak = 0;
   readonly #clock: Clock;
   readonly #rules: Rule[] = [];
-  readonly #busy = new Set<string>();
+  readonly #busy = new Map<string, DeliveryJob>();
   #running = 0;
   #gate: Promise<void> | null = null;
   #open: () => void = () => {};
@@ -87,6 +87,16 @@ export class ScriptedDeliverer implements Deliverer {
     this.#open();
   }
 
+  /** The sender has died: what was under way may come again. */
+  senderDied(): void {
+    this.#busy.clear();
+  }
+
+  /** Whether this recipient of the message with this envelope is in a transaction that may go on. */
+  has(envelope: object, address: string): boolean {
+    return this.#busy.get(`${envelopeId(envelope)} ${address}`)?.signal.aborted === false;
+  }
+
   /** Transactions under way. */
   get running(): number {
     return this.#running;
@@ -95,10 +105,10 @@ export class ScriptedDeliverer implements Deliverer {
   async deliver(job: DeliveryJob): Promise<DeliveryResult> {
     const at = this.#clock.now();
     // The envelope object is the message's own: it tells one message's recipients from another's.
-    const keys = job.recipients.map(({ address }) => `${envelopeId(job)} ${address}`);
+    const keys = job.recipients.map(({ address }) => `${envelopeId(job.envelope)} ${address}`);
     for (const key of keys) {
       if (this.#busy.has(key)) throw new Error(`Recipient ${key} is in two transactions at once.`);
-      this.#busy.add(key);
+      this.#busy.set(key, job);
     }
     this.#running++;
     this.peak = Math.max(this.peak, this.#running);
@@ -129,7 +139,7 @@ export class ScriptedDeliverer implements Deliverer {
       return this.#result(job, at, outcomes);
     } finally {
       this.#running--;
-      for (const key of keys) this.#busy.delete(key);
+      for (const key of keys) if (this.#busy.get(key) === job) this.#busy.delete(key);
     }
   }
 
@@ -181,14 +191,14 @@ export class ScriptedDeliverer implements Deliverer {
 }
 
 const ids = new WeakMap<object, string>();
-function envelopeId(job: DeliveryJob): string {
-  let id = ids.get(job.envelope);
+function envelopeId(envelope: object): string {
+  let id = ids.get(envelope);
   if (id === undefined) {
     id = createHash("sha256")
       .update(String(Math.floor(performance.now() * 1e6)))
       .digest("hex")
       .slice(0, 8);
-    ids.set(job.envelope, id);
+    ids.set(envelope, id);
   }
   return id;
 }

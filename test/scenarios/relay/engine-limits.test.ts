@@ -74,6 +74,24 @@ test("refused and deferred recipients give their allowance back", async () => {
   expect(story.used()).toMatchObject({ "a total 2026-11-23": 4 });
 });
 
+test("units that come back are used by whoever waits for them, not only after midnight", async () => {
+  const sources = [aSource({ name: "a", allowance: [row("2026-11-23", 2)] })];
+  const story = await QueueDriver.open({ config: aConfig({ sources }) });
+  story.peers.hold();
+  await story.send({ to: "one@inbox.test" });
+  await story.send({ to: "two@elsewhere.test" });
+  const third = await story.send({ to: "three@google.test" });
+  google(story, "google.test");
+  expect(story.why(third)).toMatchObject({ kind: "Allowance", until: "2026-11-24T00:00:00.000Z" });
+
+  story.peers.on("one@inbox.test", refused("550 5.1.1 no such user"));
+  story.peers.release();
+  await story.settle();
+
+  expect(story.peers.delivered).toEqual(["two@elsewhere.test", "three@google.test"]);
+  expect(story.used()).toMatchObject({ "a total 2026-11-23": 2 });
+});
+
 test("a second address takes what the first may no longer send", async () => {
   const sources = [
     aSource({ name: "a", allowance: [row("2026-11-23", 3)] }),
