@@ -21,7 +21,9 @@ interface Moment {
 type Waiting = Explanation["waiting"][number];
 
 /** Messages asked at each step: the oldest, the newest, and some between that change from step to step. */
-const MOST_ASKED = 40;
+const MOST_ASKED = 16;
+/** Above so many messages in the queue only every eighth step is looked at, or long stories take minutes. */
+const MANY = 60;
 
 export class ToldReasons {
   readonly #envelopes = new Map<string, object>();
@@ -30,6 +32,8 @@ export class ToldReasons {
   #told = new Map<string, BindingRule>();
   #jobsSeen = 0;
   #step = 0;
+  /** Kinds of the report's restraints at this step, taken when first needed. */
+  #restraints: ReadonlySet<string> | null = null;
   /** Reasons looked at so far. */
   asked = 0;
 
@@ -45,8 +49,12 @@ export class ToldReasons {
 
   check(moment: Moment): void {
     this.#keptItsWord(moment);
+    const ids = moment.engine.find("", Number.MAX_SAFE_INTEGER);
+    this.#step++;
+    if (ids.length > MANY && this.#step % 8 !== 0) return;
+    this.#restraints = null;
     const told = new Map<string, BindingRule>();
-    for (const id of this.#some(moment.engine.find("", Number.MAX_SAFE_INTEGER))) {
+    for (const id of this.#some(ids)) {
       const explained = moment.engine.explain(id);
       if (explained === null) continue;
       this.#eachOnce(explained);
@@ -63,7 +71,7 @@ export class ToldReasons {
   #some(ids: readonly string[]): readonly string[] {
     if (ids.length <= MOST_ASKED) return ids;
     const part = MOST_ASKED / 4;
-    const from = (this.#step++ * 2 * part) % ids.length;
+    const from = (this.#step * 2 * part) % ids.length;
     return [...new Set([...ids.slice(0, part), ...ids.slice(from, from + 2 * part), ...ids.slice(-part)])];
   }
 
@@ -90,6 +98,11 @@ export class ToldReasons {
       throw new Error(`${id} explains ${waiting.map(({ address }) => address).join(", ")}`);
     }
     if (waiting.length === 0) throw new Error(`${id} is queued, and nobody of it waits`);
+  }
+
+  #kinds(engine: Engine): ReadonlySet<string> {
+    this.#restraints ??= new Set(engine.report().restraints.map(({ kind }) => kind));
+    return this.#restraints;
   }
 
   /** What is wrong with a reason, null when it is right. */
@@ -129,9 +142,7 @@ export class ToldReasons {
       case "ConnectionLimit":
         return peers.running > 0 ? null : "says that connections are in use";
       case "Backoff":
-        return moment.engine.report().restraints.some(({ kind }) => kind === "Backoff")
-          ? null
-          : "says that a path is silent";
+        return this.#kinds(moment.engine).has("Backoff") ? null : "says that a path is silent";
       case "Retry":
         return rule.until === null ? "is tried again at no time" : null;
       case "NoSource":
