@@ -145,6 +145,7 @@ export class ToldReasons {
         return this.#kinds(moment.engine).has("Backoff") ? null : "says that a path is silent";
       case "Retry":
         return rule.until === null ? "is tried again at no time" : null;
+      case "SourceMissing":
       case "NoSource":
         return null;
     }
