@@ -96,7 +96,7 @@ export const poolShape = (log: Log): Shape<IpPool> => shape<IpPool>(ipPoolSpec, 
 export function withoutSpec(object: KubeObject, reading: unknown): KubeObject {
   if (reading === null) return object;
   const { spec: _spec, ...rest } = object;
-  return rest as KubeObject;
+  return rest;
 }
 
 /** Pools a relay names, each once. */

@@ -39,6 +39,6 @@ export function gatherLines(write: (lines: string) => void, later: (action: () =
 /** Standard error of this process, flushed when it exits. */
 export function standardError(): LineWriter {
   const writer = gatherLines((lines) => process.stderr.write(lines), setImmediate);
-  process.on("exit", writer.flush);
+  process.on("exit", () => writer.flush());
   return writer;
 }

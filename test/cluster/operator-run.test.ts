@@ -49,10 +49,10 @@ beforeAll(async () => {
   await applyRights(server.admin);
   // Rights follow roles after a moment.
   const secrets = "/api/v1/secrets";
-  await vi.waitFor(
-    async () => expect((await server.as("operator").request("GET", secrets)).code).toBe(200),
-    soon,
-  );
+  await vi.waitFor(async () => {
+    const { code } = await server.as("operator").request("GET", secrets);
+    if (code !== 200) throw new Error(`The operator is answered ${code} where it has rights.`);
+  }, soon);
   const access = await kubeConfigAccess({ file: server.kubeconfigFile("admin") });
   client = createClusterClient({ access, clock: systemClock, random: systemRandom });
   port = await freePort();

@@ -42,7 +42,8 @@ export async function startOperator(options: {
 }): Promise<OperatorProcess> {
   const port = await freePort();
   const startedAt = performance.now();
-  const [command = "", ...words] = [...(options.limit?.wrap ?? []), process.execPath];
+  const line: readonly string[] = [...(options.limit?.wrap ?? []), process.execPath];
+  const [command = process.execPath, ...words] = line;
   const program: Program = startProgram(
     command,
     [

@@ -142,9 +142,9 @@ async function seed(api: ApiServer, client: ClusterClient, population: Populatio
   await applyAll(say, domainStatuses, (object) => client.applyStatus(object, DOMAIN_MANAGER));
 }
 
-async function applyAll<T extends ApplyObject | KubeObject>(
+async function applyAll(
   say: Say,
-  objects: readonly T[],
+  objects: readonly (ApplyObject | KubeObject)[],
   apply: (object: ApplyObject) => Promise<KubeObject>,
 ): Promise<void> {
   const limit = createLimiter(AT_A_TIME);

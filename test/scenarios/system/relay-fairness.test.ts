@@ -6,6 +6,7 @@
 import { createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
+import { systemClock } from "../../../relay/kit/clock.ts";
 import { relayAmongPeers, type RelayAmongPeers, submit } from "../../support/relayAmongPeers.ts";
 import { smtpPeer } from "../../support/smtpPeer.ts";
 
@@ -19,11 +20,13 @@ const trickled = new Set<Socket>();
 const trickler = createServer((socket) => {
   trickled.add(socket);
   socket.on("error", () => {});
-  const timer = setInterval(() => socket.write("220-still here\r\n"), 100);
-  socket.on("close", () => {
-    clearInterval(timer);
-    trickled.delete(socket);
-  });
+  const trickle = (): void => {
+    if (!trickled.has(socket)) return;
+    socket.write("220-still here\r\n");
+    systemClock.after(100, trickle);
+  };
+  trickle();
+  socket.on("close", () => trickled.delete(socket));
 });
 
 beforeAll(async () => {
