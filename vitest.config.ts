@@ -3,6 +3,11 @@ import { defineConfig } from "vitest/config";
 
 const unit = ["crds", "relay", "operator", "image", "test/support"].map((room) => `${room}/**/*.test.ts`);
 
+const onNode = ["chart", "existing", "leftovers", "node", "nodeFaults", "story"].map(
+  (file) => `test/cluster/${file}.test.ts`,
+);
+const cluster = { testTimeout: 120_000, hookTimeout: 3_600_000, fileParallelism: false };
+
 export default defineConfig({
   test: {
     // Two cores: more workers only wait for each other.
@@ -26,17 +31,13 @@ export default defineConfig({
         extends: true,
         test: { name: "image", include: ["test/image/**/*.test.ts"], testTimeout: 120_000 },
       },
-      // A real Kubernetes on this machine: see test/support/cluster. One file at a time, they share its ports.
+      // Kubernetes' own programs, see test/support/cluster. One file at a time; the two projects may run side by
+      // side, for API servers take any port, and only one file has the node of this machine.
       {
         extends: true,
-        test: {
-          name: "cluster",
-          include: ["test/cluster/**/*.test.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 3_600_000,
-          fileParallelism: false,
-        },
+        test: { ...cluster, name: "api", include: ["test/cluster/**/*.test.ts"], exclude: onNode },
       },
+      { extends: true, test: { ...cluster, name: "node", include: onNode } },
       { extends: true, test: { name: "peers", include: ["test/peers/**/*.test.ts"], testTimeout: 120_000 } },
     ],
   },

@@ -69,10 +69,16 @@ const steps: readonly Step[] = [
     const { provideChartPrograms } = await import("./support/charts/helm.ts");
     return await provideChartPrograms(print);
   }),
-  suiteWith("cluster", "a real cluster", async (print) => {
-    const { provideCluster } = await import("./support/cluster/cluster.ts");
-    return await provideCluster(print, ["helm"]);
-  }),
+  suiteWith(
+    "cluster",
+    "a real cluster",
+    async (print) => {
+      const { provideCluster } = await import("./support/cluster/cluster.ts");
+      return await provideCluster(print, ["helm"]);
+    },
+    // Both wait more than they work: for API servers that come back, for pods that start.
+    ["api", "node"],
+  ),
 ];
 
 const { values } = parseArgs({
@@ -209,6 +215,14 @@ async function runSuite(project: string): Promise<{ ok: boolean; counts: Counts 
   return { ok, counts };
 }
 
+function together(results: readonly { ok: boolean; counts: Counts }[]): StepResult {
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const result of results) {
+    for (const key of ["passed", "failed", "skipped"] as const) counts[key] += result.counts[key];
+  }
+  return { ok: results.every(({ ok }) => ok), counts };
+}
+
 /** Tests with Debian's programs. */
 function peerSuite(): Step {
   return suiteWith("peers", "the test peers", async (print) => installPeers(print));
@@ -233,6 +247,8 @@ function suiteWith(
   project: string,
   what: string,
   provide: (print: (line: string) => void) => Promise<Provided>,
+  /** Of vitest, run side by side; default: the one of the same name. */
+  projects: readonly string[] = [project],
 ): Step {
   const held: string[] = [];
   let print = (line: string): void => void held.push(line);
@@ -250,7 +266,7 @@ function suiteWith(
       print = (line) => console.log(line);
       for (const line of held.splice(0)) print(line);
       const provision = await begin();
-      if (provision.kind !== "impossible") return runSuite(project);
+      if (provision.kind !== "impossible") return together(await Promise.all(projects.map(runSuite)));
       const note = `Cannot get ${what}: ${provision.reason}`;
       console.log(note);
       return { ok: !inCi, counts: { passed: 0, failed: inCi ? 1 : 0, skipped: inCi ? 0 : 1 }, note };
