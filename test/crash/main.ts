@@ -148,11 +148,11 @@ interface Result extends Totals {
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const folder = await mkdtemp(join(tmpdir(), "crash-"));
 const results: Result[] = [];
-let isEnding = false;
+const ending = { isAsked: false };
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
-    if (isEnding) process.exit(1);
-    isEnding = true;
+    if (ending.isAsked) process.exit(1);
+    ending.isAsked = true;
     say("ending: the rounds under way close their books; again to end at once");
   });
 }
@@ -198,13 +198,18 @@ async function run(contest: Contest): Promise<Result> {
     );
   }, 10_000);
   const lane = async () => {
-    while (begun < kills && !isEnding) {
+    while (begun < kills && !ending.isAsked) {
       const share = Math.min(perRound, kills - begun);
       begun += share;
       const number = ++round;
       const model = disk === "mixed" ? (number % 2 === 0 ? contest.model : "none") : disk;
       const roundSeed = (seed * 100_003 + number) % 2 ** 32;
       const home = join(folder, `round-${number}`);
+      const tell = (text: string) => {
+        const trouble = `round ${number} (seed ${roundSeed}, disk ${model}): ${text}`;
+        result.troubles.push(trouble);
+        say(`✘ ${contest.name}: ${trouble}`);
+      };
       await mkdir(home);
       const options: RoundOptions = {
         kind: contest.kind,
@@ -231,11 +236,11 @@ async function run(contest: Contest): Promise<Result> {
           result.volatileWrites += loss.volatileWrites;
           result.volatileNames += loss.volatileNames;
         }
-        result.troubles.push(...outcome.troubles.map((text) => `round ${number} (disk ${model}): ${text}`));
+        for (const text of outcome.troubles) tell(text);
       } catch (error) {
         // A relay that does not come back has lost all it held.
         result.lost++;
-        result.troubles.push(`round ${number} (disk ${model}): ${String(error)}`);
+        tell(String(error));
       }
       await rm(home, { recursive: true, force: true });
     }

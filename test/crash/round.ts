@@ -53,7 +53,7 @@ const POINT_PATIENCE_MESSAGES = 200;
 /** In any case so long after the first greeting: the load rests while much waits, or the disk takes nothing. */
 const WORK_PATIENCE_MS = 3000;
 /** A relay that is not up by then does not come up. */
-const START_PATIENCE_MS = 30_000;
+const START_PATIENCE_MS = 120_000;
 /** Who cannot be asked whether it is empty is so when it sends nothing for so long. */
 const QUIET_MS = 3000;
 /** Who says it is empty while mail is still open has this long to think again. */

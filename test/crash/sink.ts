@@ -79,7 +79,8 @@ export async function startSink(
     },
     endedAt,
     async drained() {
-      await Promise.all([...sockets].map((socket) => (socket.closed ? undefined : once(socket, "close"))));
+      const open = [...sockets].filter((socket) => !socket.closed);
+      await Promise.all(open.map((socket) => once(socket, "close")));
     },
     forgetLife() {
       endedAt.clear();

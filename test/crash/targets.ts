@@ -292,10 +292,11 @@ function startLife({ command, args, env, alone, onRecorded }: LifeOptions): Life
       }
     }
   };
-  const ended = exited.then(async () => {
+  const ended = (async () => {
+    await exited;
     if (!alone) killAll();
     await told;
-  });
+  })();
   return {
     ended,
     get hit() {

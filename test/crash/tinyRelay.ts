@@ -130,10 +130,14 @@ async function converse(socket: Socket, accept: (mail: Mail) => Promise<void>): 
           say("451 Cannot keep it");
         }
         to = [];
-      } else if (text.startsWith("MAIL")) ((from = addressIn(text)), say("250 Ok"));
-      else if (text.startsWith("RCPT")) (to.push(addressIn(text)), say("250 Ok"));
-      else if (text.startsWith("DATA")) ((inContent = true), say("354 Go on"));
-      else say("250 Ok");
+      } else if (text.startsWith("DATA")) {
+        inContent = true;
+        say("354 Go on");
+      } else {
+        if (text.startsWith("MAIL")) from = addressIn(text);
+        if (text.startsWith("RCPT")) to.push(addressIn(text));
+        say("250 Ok");
+      }
     }
   }
 }

@@ -64,13 +64,13 @@ async function verdictOn(manner: Manner, disk: DiskModel | "none", kills = 10): 
 
 const clean = { lost: 0, damaged: 0, duplicatesBeyondInFlight: 0 };
 
-test("a sound relay passes, with and without power loss", { timeout: 120_000 }, async () => {
+test.concurrent("a sound relay passes, with and without power loss", { timeout: 120_000 }, async () => {
   expect(await verdictOn("sound", "none")).toMatchObject(clean);
   expect(await verdictOn("sound", "strict")).toMatchObject(clean);
   expect(await verdictOn("sound", "journalled")).toMatchObject(clean);
 });
 
-test(
+test.concurrent(
   "a relay that answers before it syncs loses mail with the power, and only then",
   { timeout: 120_000 },
   async () => {
@@ -79,7 +79,7 @@ test(
   },
 );
 
-test(
+test.concurrent(
   "a relay that never syncs its folder loses mail where the disk promises no names",
   { timeout: 120_000 },
   async () => {
@@ -89,11 +89,15 @@ test(
   },
 );
 
-test("a relay that keeps mail in memory loses it to a mere kill", { timeout: 120_000 }, async () => {
-  expect((await verdictOn("keeps-in-memory", "none")).lost).toBeGreaterThan(0);
-});
+test.concurrent(
+  "a relay that keeps mail in memory loses it to a mere kill",
+  { timeout: 120_000 },
+  async () => {
+    expect((await verdictOn("keeps-in-memory", "none")).lost).toBeGreaterThan(0);
+  },
+);
 
-test(
+test.concurrent(
   "a relay that forgets what it delivered is caught for duplicates that no kill explains",
   { timeout: 120_000 },
   async () => {
@@ -103,6 +107,6 @@ test(
   },
 );
 
-test("a relay that spoils a byte is caught", { timeout: 120_000 }, async () => {
+test.concurrent("a relay that spoils a byte is caught", { timeout: 120_000 }, async () => {
   expect((await verdictOn("spoils-content", "none")).damaged).toBeGreaterThan(0);
 });

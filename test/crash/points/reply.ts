@@ -3,11 +3,11 @@ import { Socket } from "node:net";
 
 import { hit } from "./hit.ts";
 
-const write = Reflect.get(Socket.prototype, "write") as Socket["write"];
+const write = Reflect.get(Socket.prototype, "write");
 Socket.prototype.write = function pointedWrite(this: Socket, ...args: Parameters<Socket["write"]>) {
   const isAcceptance = textOf(args[0]).includes("queued as ");
   if (isAcceptance) hit("reply.before");
-  const result = Reflect.apply(write, this, args) as boolean;
+  const result = Reflect.apply(write, this, args);
   if (isAcceptance) hit("reply.after");
   return result;
 } as Socket["write"];
