@@ -26,8 +26,10 @@ export interface Totals {
   accepted: number;
   delivered: number;
   bounced: number;
-  /** Accepted without a final outcome. */
+  /** Accepted, without a final outcome, and the relay says that it is empty. */
   lost: number;
+  /** The same, and the relay says that it still has mail: nothing moved for too long. */
+  stuck: number;
   duplicates: number;
   duplicatesBeyondInFlight: number;
   inFlightAtKills: number;
@@ -42,6 +44,7 @@ export function noTotals(): Totals {
     delivered: 0,
     bounced: 0,
     lost: 0,
+    stuck: 0,
     duplicates: 0,
     duplicatesBeyondInFlight: 0,
     inFlightAtKills: 0,
@@ -140,11 +143,13 @@ export class Ledger {
       .map(([key]) => key);
   }
 
-  /** The books closed: what is still open is lost. */
-  close(): { readonly totals: Totals; readonly troubles: readonly string[] } {
-    const lost = this.openKeys();
-    for (const key of lost) this.#trouble(`${key} was accepted and never came`);
-    return { totals: { ...this.#totals, lost: lost.length }, troubles: this.#troubles };
+  /** The books closed: what is still open is lost, unless the relay says that it has it. */
+  close(isEmpty = true): { readonly totals: Totals; readonly troubles: readonly string[] } {
+    const open = this.openKeys();
+    const what = isEmpty ? "never came" : "is still in the queue, where nothing moves";
+    for (const key of open) this.#trouble(`${key} was accepted and ${what}`);
+    const ends = isEmpty ? { lost: open.length, stuck: 0 } : { lost: 0, stuck: open.length };
+    return { totals: { ...this.#totals, ...ends }, troubles: this.#troubles };
   }
 
   #end(key: string, entry: Entry): void {

@@ -44,7 +44,7 @@ final when the sink took it, or, where the sink refuses it for good, took the bo
   --spool FOLDER   the folder, or folders, of its spool, for --disk
   --from-domain, --to-domain   domains of the senders and recipients (example.test, inbox.test)
 
-Exit code 1: something was lost or damaged, came twice without having been in flight, or a point was never hit.
+Exit code 1: something was lost, stuck or damaged, came twice without having been in flight, or a point was never hit.
 
 Ours, as anyone would start it (its own configuration must send everything to the sink):
   npm run crash -- --target 'env SMTP_RELAY_POD=mail-0 SMTP_RELAY_CONFIG_DIR=/etc/relay SMTP_RELAY_SPOOL_DIR=/var/spool/relay \\
@@ -256,6 +256,7 @@ async function run(contest: Contest): Promise<Result> {
 function isGood(result: Result): boolean {
   return (
     result.lost === 0 &&
+    result.stuck === 0 &&
     result.damaged === 0 &&
     result.duplicatesBeyondInFlight === 0 &&
     result.pointsNeverHit.length === 0
@@ -271,6 +272,7 @@ function print(results: readonly Result[]): void {
     ["submissions answered 4xx", ({ refused }) => refused],
     ["delivered, bounced", ({ delivered, bounced }) => `${delivered}, ${bounced}`],
     ["lost", ({ lost }) => lost],
+    ["still queued when nothing moved any more", ({ stuck }) => stuck],
     ["damaged", ({ damaged }) => damaged],
     ["in flight at the kills", ({ inFlightAtKills }) => inFlightAtKills],
     ["came twice", ({ duplicates }) => duplicates],

@@ -97,6 +97,7 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
 
   const powerLosses: PowerLoss[] = [];
   const diseases = new Map<string, number>();
+  let isEmpty = false;
   load.go();
   try {
     for (let kill = 0; kill < options.kills; kill++) {
@@ -137,12 +138,12 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
     }
     await load.end();
     const last = begin();
-    await drain(last, target, ledger, sink, options.patienceMs ?? DRAIN_PATIENCE_MS);
+    isEmpty = await drain(last, target, ledger, sink, options.patienceMs ?? DRAIN_PATIENCE_MS);
     await last.stop();
   } finally {
     await load.end();
   }
-  return { ...ledger.close(), refused: load.refused, diseases, powerLosses };
+  return { ...ledger.close(isEmpty), refused: load.refused, diseases, powerLosses };
 }
 
 interface Disease {
@@ -186,22 +187,23 @@ async function until(life: Life, load: Load, end: End): Promise<boolean> {
   return diedItself(await Promise.race([died, work, sleep(WORK_PATIENCE_MS)]));
 }
 
+/** Lets the relay run until it is empty, or nothing moves any more. Tells whether it holds nothing, as far as one knows. */
 async function drain(
   life: Life,
   target: Target,
   ledger: Ledger,
   sink: { readonly lastEventAt: number },
   patienceMs: number,
-): Promise<void> {
+): Promise<boolean> {
   const begun = performance.now();
   for (;;) {
     const isEmpty = await target.isEmpty();
     const silentMs = performance.now() - Math.max(begun, sink.lastEventAt);
     const isQuiet = silentMs > QUIET_MS;
-    if (ledger.open === 0 && (isEmpty === true || (isEmpty === null && isQuiet))) return;
+    if (ledger.open === 0 && (isEmpty === true || (isEmpty === null && isQuiet))) return true;
     // It was perhaps asked between two of its queues.
-    if (isEmpty === true && silentMs > DOUBT_MS) return;
-    if (silentMs > patienceMs) return;
+    if (isEmpty === true && silentMs > DOUBT_MS) return true;
+    if (silentMs > patienceMs) return isEmpty !== false;
     const ended = await Promise.race([life.ended.then(() => true), sleep(50).then(() => false)]);
     if (ended) throw new Error(`The relay ended by itself:\n${life.output()}`);
   }

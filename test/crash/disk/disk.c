@@ -293,7 +293,13 @@ static int open_file(int at, const char *name, int flags, mode_t mode) {
   fds[fd] = (struct tracked){0, NULL};
   struct stat status;
   if (!is_ours || fstat(fd, &status) != 0) return fd;
-  if (S_ISDIR(status.st_mode)) fds[fd] = (struct tracked){status.st_ino, strdup(path)};
+  if (S_ISDIR(status.st_mode)) {
+    /* As the kernel calls it, whatever way led there. */
+    char link[64], folder[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, folder, sizeof folder - 1);
+    if (length > 0) fds[fd] = (struct tracked){status.st_ino, strndup(folder, length)};
+  }
   else if (S_ISREG(status.st_mode) && writes) {
     fds[fd] = (struct tracked){status.st_ino, NULL};
     tell(existed ? 'O' : 'C', status.st_ino, 0, 0, 0, path, strlen(path));

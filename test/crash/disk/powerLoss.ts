@@ -242,8 +242,12 @@ function durableOf(all: readonly Entry[]): Set<Entry> {
 /** The file with the durable changes alone: all are undone, then those are done again. */
 function durableImage(now: Buffer, changes: readonly Entry[], durable: ReadonlySet<Entry>): Buffer {
   let image = Buffer.from(now);
-  for (const { op, offset, bytes, before, payload } of changes.toReversed()) {
+  /** What each write wrote: it stands there when all later ones are undone. */
+  const written = new Map<Entry, Buffer>();
+  for (const change of changes.toReversed()) {
+    const { op, offset, bytes, before, payload } = change;
     if (op === "W") {
+      written.set(change, Buffer.from(image.subarray(offset, offset + bytes)));
       if (offset < image.length) payload.copy(image, offset);
       image = image.subarray(0, before);
     } else {
@@ -257,7 +261,7 @@ function durableImage(now: Buffer, changes: readonly Entry[], durable: ReadonlyS
     const size = op === "W" ? Math.max(image.length, offset + bytes) : bytes;
     const next = Buffer.alloc(size);
     image.copy(next);
-    if (op === "W" && offset < now.length) now.copy(next, offset, offset, offset + bytes);
+    written.get(change)?.copy(next, offset);
     image = next;
   }
   return image;
