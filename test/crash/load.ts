@@ -92,7 +92,8 @@ export class Load {
         await session.expect("220");
         for (const resolve of this.#welcome.splice(0)) resolve();
         await session.say("EHLO client.example\r\n", "250");
-        while (!this.#isOver && !this.#resting) {
+        // One that rests must notice a death too: else nobody greets the next life.
+        while (!this.#isOver && !this.#resting && !session.isClosed) {
           if (this.#options.ledger.open > this.#options.mostOpen) await pause(10);
           else await this.#submit(session);
         }
@@ -167,6 +168,10 @@ class Dialogue {
       socket.once("connect", () => resolve(new Dialogue(socket)));
       socket.once("error", () => resolve(null));
     });
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   send(text: string): void {

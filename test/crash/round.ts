@@ -107,14 +107,14 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
       await disk?.setFaults(disease.fromTheStart ?? {});
       const acceptedBefore = load.accepted;
       const life = begin(end);
-      if (disease.later !== undefined) {
-        const faults = disease.later;
-        void load
-          .greeted()
-          .then(() => sleep(10))
-          .then(() => disk?.setFaults(faults));
+      const { later } = disease;
+      let isOver = false;
+      if (later !== undefined) {
+        // The greeting may be that of the next life, which this disease is not for.
+        void load.greeted().then(async () => (isOver ? undefined : disk?.setFaults(later)));
       }
       const diedItself = await until(life, load, end);
+      isOver = true;
       load.forgetMilestones();
       if (diedItself && disease === health) throw new Error(`The relay does not start:\n${life.output()}`);
       const killedAt = performance.now();
