@@ -4,7 +4,7 @@
  * Mail addresses go through `address()` and nowhere else, so that `spec.privacy.addressesInLogs` holds;
  * fields whose names speak of secrets are dropped.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 import type { Clock } from "./clock.ts";
 
@@ -76,7 +76,7 @@ export function maskAddress(mailbox: string, privacy: AddressPrivacy): string {
     case "Plain":
       return mailbox;
     case "Hashed":
-      return `#${createHash("sha256").update(mailbox.toLowerCase()).digest("hex").slice(0, 12)}`;
+      return `#${hash("sha256", mailbox.toLowerCase(), "hex").slice(0, 12)}`;
     case "Omitted":
       return "(omitted)";
   }

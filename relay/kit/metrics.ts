@@ -58,7 +58,8 @@ export class MetricBook {
     const counter = new Counter({ ...this.#enter("counter", declaration), registers: [this.#registry] });
     const bounded = bounds(declaration);
     if (Object.keys(declaration.labels).length === 0) counter.inc(0);
-    return { add: (labels, amount = 1) => counter.inc(bounded(labels), amount) };
+    const series = remembered(bounded, (values: Record<Label, string>) => counter.labels(values));
+    return { add: (labels, amount = 1) => series(labels).inc(amount) };
   }
 
   /** `collect` is called at each scrape, before the values are read. */
@@ -81,7 +82,8 @@ export class MetricBook {
       registers: [this.#registry],
     });
     const bounded = bounds(declaration);
-    return { observe: (labels, value) => histogram.observe(bounded(labels), value) };
+    const series = remembered(bounded, (values: Record<Label, string>) => histogram.labels(values));
+    return { observe: (labels, value) => series(labels).observe(value) };
   }
 
   #enter<Label extends string>(
@@ -95,6 +97,22 @@ export class MetricBook {
       labelNames: Object.keys(declaration.labels) as Label[],
     };
   }
+}
+
+/** The series of a set of label values, looked up in the registry once: they are few, since values are bounded. */
+function remembered<Label extends string, Series>(
+  bounded: (labels: Labels<Label>) => Record<Label, string>,
+  seriesOf: (labels: Record<Label, string>) => Series,
+): (labels: Labels<Label>) => Series {
+  const known = new Map<string, Series>();
+  return (labels) => {
+    const values = bounded(labels);
+    let key = "";
+    for (const label in values) key += `${values[label]}\n`;
+    let series = known.get(key);
+    if (series === undefined) known.set(key, (series = seriesOf(values)));
+    return series;
+  };
 }
 
 /** Turns values that are not (or no longer) let in into "other". */

@@ -71,6 +71,7 @@ class QueueEngine implements Engine {
   #stopped: Promise<void> | null = null;
   #tickPending = false;
   #cancelTimer: (() => void) | null = null;
+  #armedFor = Number.POSITIVE_INFINITY;
 
   constructor(ports: EnginePorts, limits: EngineLimits) {
     this.#ports = ports;
@@ -210,18 +211,19 @@ class QueueEngine implements Engine {
     this.#arm(running);
   }
 
-  /** One timer, for the next instant that matters. */
+  /** One timer, for the next instant that matters. One that rings too early costs a look, and is left. */
   #arm(running: boolean): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = null;
     const { due, expiry, slots } = this.#state;
     const instants = running
       ? [expiry.nextAt, due.nextAt, this.#dispatcher.nextAt, slots.nextAt]
       : [expiry.nextAt];
     const next = Math.min(...instants.map((at) => at ?? Number.POSITIVE_INFINITY));
-    if (next === Number.POSITIVE_INFINITY) return;
+    if (next >= this.#armedFor) return;
+    this.#cancelTimer?.();
+    this.#armedFor = next;
     this.#cancelTimer = this.#ports.clock.after(next - this.#ports.clock.now(), () => {
       this.#cancelTimer = null;
+      this.#armedFor = Number.POSITIVE_INFINITY;
       this.#wake();
     });
   }

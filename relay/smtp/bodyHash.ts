@@ -5,7 +5,7 @@
  *
  * Only CRLF ends a line. Stored content has no bare CR or LF; were there one, it would count as text.
  */
-import { createHash, type Hash } from "node:crypto";
+import { createHash, hash, type Hash } from "node:crypto";
 
 export interface BodyHash {
   /** Takes the next bytes of the body, cut anywhere. */
@@ -26,7 +26,8 @@ export function createBodyHash(): BodyHash {
 }
 
 class RelaxedBodyHash implements BodyHash {
-  readonly #hash: Hash = createHash("sha256");
+  /** Begun when the output is full for the first time: most bodies are hashed in one call. */
+  #hash: Hash | undefined;
   readonly #output = Buffer.allocUnsafe(OUTPUT_BYTES);
   #filled = 0;
   /** Line ends seen and not written: written only when text follows, since trailing ones are ignored. */
@@ -58,7 +59,8 @@ class RelaxedBodyHash implements BodyHash {
       this.#put(CR);
       this.#put(LF);
     }
-    return this.#hash.update(this.#output.subarray(0, this.#filled)).digest("base64");
+    const rest = this.#output.subarray(0, this.#filled);
+    return this.#hash?.update(rest).digest("base64") ?? hash("sha256", rest, "base64");
   }
 
   #step(byte: number): void {
@@ -113,6 +115,7 @@ class RelaxedBodyHash implements BodyHash {
   }
 
   #drain(): void {
+    this.#hash ??= createHash("sha256");
     this.#hash.update(this.#output);
     this.#filled = 0;
   }

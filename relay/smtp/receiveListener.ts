@@ -62,11 +62,11 @@ export async function openListener(
   { bind, port, host }: { bind: string | undefined; port: number; host: Omit<SessionHost, "isTrusted"> },
 ): Promise<OpenListener> {
   let { listener, mostSockets } = facts;
-  let trusted = networks(facts.listener);
+  let isTrusted = trustOf(facts.listener);
   const isImplicit = facts.listener.tls === "Implicit";
   const sessions = new SessionServer(facts, {
     ...host,
-    isTrusted: (address) => trusted.check(address, isIPv6(address) ? "ipv6" : "ipv4"),
+    isTrusted: (address) => isTrusted(address),
   });
   const sockets = new Set<Socket>();
   const tlsServer = isImplicit
@@ -97,7 +97,7 @@ export async function openListener(
     port: openedPort(server),
     update(changed) {
       ({ listener, mostSockets } = changed);
-      trusted = networks(listener);
+      isTrusted = trustOf(listener);
       sessions.use(changed);
       tlsServer?.setSecureContext({ ...changed.certificate, ...tlsSettings });
     },
@@ -172,6 +172,23 @@ class SessionServer extends SMTPServer {
     callback(Object.assign(new Error(`${why.enhanced} ${why.text}`), { responseCode: why.code }));
     return session.authEnded();
   }
+}
+
+/** Verdicts kept: a list is asked at each command, and clients are few. */
+const MOST_VERDICTS = 1000;
+
+function trustOf(listener: Listener): (address: string) => boolean {
+  const trusted = networks(listener);
+  const verdicts = new Map<string, boolean>();
+  return (address) => {
+    let verdict = verdicts.get(address);
+    if (verdict === undefined) {
+      verdict = trusted.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+      if (verdicts.size >= MOST_VERDICTS) verdicts.clear();
+      verdicts.set(address, verdict);
+    }
+    return verdict;
+  };
 }
 
 /** Nobody, unless the listener says that AUTH is optional. */

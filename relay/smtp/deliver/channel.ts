@@ -29,6 +29,13 @@ export interface ConnectOptions {
   readonly signal: AbortSignal;
 }
 
+interface Waiter {
+  readonly what: "reply" | "room";
+  readonly timeoutMs: number;
+  readonly until: number;
+  readonly resolve: () => void;
+}
+
 export class SmtpChannel {
   readonly #clock: Clock;
   readonly #plain: Socket;
@@ -38,7 +45,9 @@ export class SmtpChannel {
   /** Replies the peer owes us: the greeting, then one a command. */
   #owed = 1;
   #broken: { readonly kind: BreakKind; readonly reason: string } | null = null;
-  #waiter: { readonly forRoom: boolean; readonly wake: () => void } | null = null;
+  #waiter: Waiter | null = null;
+  /** One timer a connection, not one a wait: when it rings, it looks whether somebody waits too long. */
+  #alarm: { readonly at: number; readonly cancel: () => void } | null = null;
   #heard = 0;
   readonly #listeners = new Set<() => void>();
   /** Called at every reply and at every block the system took. */
@@ -129,7 +138,7 @@ export class SmtpChannel {
   }
 
   async rawReply(stage: SmtpStage, timeoutMs: number): Promise<RawReply> {
-    if (!this.hasReply) await this.#event(false, timeoutMs, `did not answer within ${seconds(timeoutMs)}`);
+    if (!this.hasReply) await this.#event("reply", timeoutMs);
     const raw = this.#replies.shift();
     if (raw === undefined) throw this.#asError(stage);
     if (codeOf(raw) === 421) {
@@ -156,7 +165,7 @@ export class SmtpChannel {
     if (!full || this.#broken !== null) return;
     this.#socket.uncork();
     if (this.#socket.writableNeedDrain && !this.hasReply) {
-      await this.#event(true, timeoutMs, `took no data for ${seconds(timeoutMs)}`);
+      await this.#event("room", timeoutMs);
     }
     this.progress?.();
     if (this.#broken === null) this.#socket.cork();
@@ -217,7 +226,9 @@ export class SmtpChannel {
       this.#socket.destroy();
       this.#plain.destroy();
     }
-    this.#waiter?.wake();
+    this.#alarm?.cancel();
+    this.#alarm = null;
+    this.#wake();
     const listeners = [...this.#listeners];
     this.#listeners.clear();
     for (const listener of listeners) listener();
@@ -243,20 +254,34 @@ export class SmtpChannel {
     return new SessionBroken(stage, kind, reason);
   }
 
-  /** Waits for a reply, the end, or (`forRoom`) room to write. After `timeoutMs` the end is here. */
-  #event(forRoom: boolean, timeoutMs: number, tooLate: string): Promise<void> {
+  /** Waits for a reply, for room to write, or for the end. After `timeoutMs` the end is here. */
+  #event(what: Waiter["what"], timeoutMs: number): Promise<void> {
     if (this.#broken !== null) return Promise.resolve();
     return new Promise((resolve) => {
-      const cancel = this.#clock.after(timeoutMs, () => this.breakOff("timeout", tooLate));
-      this.#waiter = {
-        forRoom,
-        wake: () => {
-          cancel();
-          this.#waiter = null;
-          resolve();
-        },
-      };
+      const until = this.#clock.now() + timeoutMs;
+      this.#waiter = { what, timeoutMs, until, resolve };
+      this.#setAlarm(until);
     });
+  }
+
+  #wake(): void {
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.resolve();
+  }
+
+  #setAlarm(at: number): void {
+    if (this.#alarm !== null && this.#alarm.at <= at) return;
+    this.#alarm?.cancel();
+    const cancel = this.#clock.after(at - this.#clock.now(), () => {
+      this.#alarm = null;
+      const waiter = this.#waiter;
+      if (waiter === null) return;
+      if (waiter.until > this.#clock.now()) return this.#setAlarm(waiter.until);
+      const missed = waiter.what === "reply" ? "did not answer within" : "took no data for";
+      this.breakOff("timeout", `${missed} ${seconds(waiter.timeoutMs)}`);
+    });
+    this.#alarm = { at, cancel };
   }
 
   #listenTo(socket: Socket): void {
@@ -279,7 +304,7 @@ export class SmtpChannel {
 
   readonly #onData = (chunk: Buffer) => this.#read(chunk);
   readonly #onDrain = () => {
-    if (this.#waiter?.forRoom === true) this.#waiter.wake();
+    if (this.#waiter?.what === "room") this.#wake();
   };
   readonly #onError = (error: NodeJS.ErrnoException) =>
     this.breakOff("closed", socketFault(error, null).reason);
@@ -299,7 +324,7 @@ export class SmtpChannel {
     }
     if (replies.length > 0) {
       this.progress?.();
-      this.#waiter?.wake();
+      this.#wake();
     }
     if (nonsense !== null) this.breakOff("nonsense", nonsense);
   }
