@@ -97,7 +97,7 @@ class FileSpool implements Spool, WriterHost {
     const { files, directory, limits, log, clock } = parts;
     const now = () => clock.now();
     this.#reading = new SharedFiles(files);
-    this.#held = new HeldContents(limits.heldBytes);
+    this.#held = new HeldContents(limits.heldBytes, now);
     this.inlineBytes = limits.inlineBytes;
     this.budget = { usedBytes: 0, limitBytes: limits.bufferedBytes };
     const index = this.#index;

@@ -5,21 +5,33 @@ import { HeldContents } from "./heldContents.ts";
 const KIB = 1024;
 const content = (kib: number) => [Buffer.alloc(kib * KIB)];
 
-test("what was held longest is let go when more comes than memory is given for", () => {
-  const held = new HeldContents(10 * KIB);
-  for (const [id, kib] of [
-    ["a", 4],
-    ["b", 4],
-    ["c", 4],
-  ] as const)
-    held.hold(id, content(kib));
+function heldOf(kib: number) {
+  const time = { now: 0 };
+  return { time, held: new HeldContents(kib * KIB, () => time.now) };
+}
+
+test("what comes when the memory is used up is not held; those who came before are next to be delivered", () => {
+  const { held } = heldOf(10);
+  for (const id of ["a", "b", "c"]) held.hold(id, content(4));
+
+  expect([held.get("a")?.length, held.get("b")?.length, held.get("c")]).toEqual([1, 1, null]);
+  expect(held.bytes).toBe(8 * KIB);
+});
+
+test("who has waited so long that something holds him up makes room for the next", () => {
+  const { held, time } = heldOf(10);
+  held.hold("a", content(4));
+  time.now = 5000;
+  held.hold("b", content(4));
+  time.now = 11_000;
+  held.hold("c", content(4));
 
   expect([held.get("a"), held.get("b")?.length, held.get("c")?.length]).toEqual([null, 1, 1]);
   expect(held.bytes).toBe(8 * KIB);
 });
 
 test("a message larger than the memory is not held at all", () => {
-  const held = new HeldContents(10 * KIB);
+  const { held } = heldOf(10);
   held.hold("a", content(11));
 
   expect(held.get("a")).toBe(null);
@@ -27,14 +39,14 @@ test("a message larger than the memory is not held at all", () => {
 });
 
 test("a small view counts with all the memory it keeps", () => {
-  const held = new HeldContents(10 * KIB);
+  const { held } = heldOf(10);
   held.hold("a", [Buffer.alloc(8 * KIB).subarray(0, 10)]);
 
   expect(held.bytes).toBe(8 * KIB);
 });
 
 test("what is released twice, or never held, costs nothing", () => {
-  const held = new HeldContents(10 * KIB);
+  const { held } = heldOf(10);
   held.hold("a", content(1));
   held.release("a");
   held.release("a");

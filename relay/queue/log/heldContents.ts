@@ -1,23 +1,30 @@
 /**
  * Content that was committed a moment ago and is still in memory, for most mail is delivered within a second
- * and need never be read back. Bounded in bytes: when more comes, what was held longest is let go, and is
- * read from its segment like any other.
+ * and need never be read back. Bounded in bytes: what comes when they are used up is read from its segment
+ * like any other. The oldest, who are next to be delivered, stay; unless they have waited so long that
+ * something else holds them up, then they make room.
  */
 import type { MessageId } from "../../message.ts";
 
+/** Who waits longer waits for a limit, a peer or an operator. */
+const FRESH_MS = 10_000;
+
 interface Held {
+  readonly since: number;
   readonly pieces: readonly Buffer[];
   readonly bytes: number;
 }
 
 export class HeldContents {
   readonly #limitBytes: number;
+  readonly #now: () => number;
   /** In the order of their commits. */
   readonly #held = new Map<MessageId, Held>();
   #bytes = 0;
 
-  constructor(limitBytes: number) {
+  constructor(limitBytes: number, now: () => number) {
     this.#limitBytes = limitBytes;
+    this.#now = now;
   }
 
   get bytes(): number {
@@ -29,12 +36,14 @@ export class HeldContents {
     let bytes = 0;
     // What counts is the memory they keep from being freed, not what they show of it.
     for (const piece of pieces) bytes += piece.buffer.byteLength;
-    this.#held.set(id, { pieces, bytes });
-    this.#bytes += bytes;
-    for (const [oldest] of this.#held) {
-      if (this.#bytes <= this.#limitBytes) return;
+    const since = this.#now();
+    for (const [oldest, held] of this.#held) {
+      if (this.#bytes + bytes <= this.#limitBytes || held.since > since - FRESH_MS) break;
       this.release(oldest);
     }
+    if (this.#bytes + bytes > this.#limitBytes) return;
+    this.#held.set(id, { since, pieces, bytes });
+    this.#bytes += bytes;
   }
 
   get(id: MessageId): readonly Buffer[] | null {

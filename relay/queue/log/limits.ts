@@ -29,7 +29,7 @@ export const defaultLimits: SpoolLimits = {
   inlineBytes: 256 * 1024,
   patienceMs: 20,
   bufferedBytes: 64 * MIB,
-  heldBytes: 32 * MIB,
+  heldBytes: 16 * MIB,
   checkpointBytes: 16 * MIB,
   compactionSlackBytes: 64 * MIB,
 };
