@@ -64,6 +64,7 @@ const steps: readonly Step[] = [
     "--state",
     join(scratch, "quickstart"),
   ]),
+  crashStep(),
   imageSuite(),
   suiteWith("charts", "the chart's judges", async (print) => {
     const { provideChartPrograms } = await import("./support/charts/helm.ts");
@@ -77,7 +78,7 @@ const steps: readonly Step[] = [
       return await provideCluster(print, ["helm"]);
     },
     // Both wait more than they work: for API servers that come back, for pods that start.
-    ["api", "node"],
+    async () => together(await Promise.all(["api", "node"].map(runSuite))),
   ),
 ];
 
@@ -228,6 +229,20 @@ function peerSuite(): Step {
   return suiteWith("peers", "the test peers", async (print) => installPeers(print));
 }
 
+/** A few hundred kills of the relay, with and without power loss. The long run is `npm run crash -- --help`. */
+function crashStep(): Step {
+  return suiteWith(
+    "crash",
+    "a C compiler for the disk that loses power",
+    async (print) =>
+      installPeers(print, [
+        { program: "cc", package: "gcc", purpose: "compiles the disk that loses power" },
+        { program: "/usr/include/stdio.h", package: "libc6-dev", purpose: "headers for it" },
+      ]),
+    async () => ({ ok: await node(["test/crash/main.ts", "--kills", "300", "--round", "25"]) }),
+  );
+}
+
 /** The image of a release. skopeo reads it where it can be had; the other tests need no package. */
 function imageSuite(): Step {
   return suiteWith("image", "an image", async (print) => {
@@ -247,8 +262,7 @@ function suiteWith(
   project: string,
   what: string,
   provide: (print: (line: string) => void) => Promise<Provided>,
-  /** Of vitest, run side by side; default: the one of the same name. */
-  projects: readonly string[] = [project],
+  run: () => Promise<StepResult> = () => runSuite(project),
 ): Step {
   const held: string[] = [];
   let print = (line: string): void => void held.push(line);
@@ -266,7 +280,7 @@ function suiteWith(
       print = (line) => console.log(line);
       for (const line of held.splice(0)) print(line);
       const provision = await begin();
-      if (provision.kind !== "impossible") return together(await Promise.all(projects.map(runSuite)));
+      if (provision.kind !== "impossible") return await run();
       const note = `Cannot get ${what}: ${provision.reason}`;
       console.log(note);
       return { ok: !inCi, counts: { passed: 0, failed: inCi ? 1 : 0, skipped: inCi ? 0 : 1 }, note };

@@ -10,7 +10,7 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 export interface Peer {
-  /** Program on the PATH (the sbin folders included) that shows the package is there. */
+  /** Program on the PATH (the sbin folders included), or path of a file, that shows the package is there. */
   readonly program: string;
   readonly package: string;
   readonly purpose: string;
@@ -55,7 +55,9 @@ export function missingPeers(wanted: readonly Peer[] = peers): readonly Peer[] {
       case "perl:Net::SSLeay":
         return spawnSync("/usr/bin/perl", ["-MNet::SSLeay", "-e", "1"]).status !== 0;
       default:
-        return findProgram(peer.program) === undefined;
+        return peer.program.startsWith("/")
+          ? !existsSync(peer.program)
+          : findProgram(peer.program) === undefined;
     }
   });
 }
