@@ -26,6 +26,7 @@ test("a message arrives as it is, from the source's address and under its name",
     host: "mx1.test",
     address: "127.0.0.1",
     tls: null,
+    unbound: null,
     failedAt: null,
     dsnTaken: false,
   });
