@@ -1,5 +1,5 @@
 /** Which mailbox provider stands behind a set of MX hosts, and what it takes from one source. */
-import { otherProvider, providers, type Provider } from "./providers.ts";
+import { otherProvider, providers, type Provider, SMART_HOST_CONNECTIONS } from "./providers.ts";
 
 const bySuffix = new Map(
   providers.flatMap((provider) => provider.mxSuffixes.map((suffix) => [suffix, provider] as const)),
@@ -17,6 +17,18 @@ export function providerOfHost(host: string): Provider {
     rest = rest.slice(dot + 1);
   }
 }
+
+/** The same for a smart host, which its owner chose: Postfix's default_destination_concurrency_limit, not a stranger's. */
+export function providerOfSmartHost(host: string): Provider {
+  const provider = providerOfHost(host);
+  return provider === otherProvider ? smartHost : provider;
+}
+
+const smartHost: Provider = {
+  ...otherProvider,
+  connections: SMART_HOST_CONNECTIONS,
+  source: "Postfix, default_destination_concurrency_limit",
+};
 
 /**
  * The provider of a site: that of its most preferred host (ties: the first name in order). A domain that

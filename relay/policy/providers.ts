@@ -124,6 +124,9 @@ export const providers: readonly Provider[] = [
   { name: "netease", mxSuffixes: ["netease.com"], connections: 4, messagesPerConnection: 7, source: kumo },
 ];
 
+/** A smart host that is no provider's: the owner named it to take all of his mail. */
+export const SMART_HOST_CONNECTIONS = 20;
+
 /** Everyone else: each site stands for itself. */
 export const otherProvider: Provider = {
   name: "other",

@@ -4,7 +4,7 @@
  */
 import type { Route } from "../contract/config.ts";
 import type { Instant, Outcome } from "../message.ts";
-import { providerOfHost, providerOfHosts } from "../policy/provider.ts";
+import { providerOfHosts, providerOfSmartHost } from "../policy/provider.ts";
 import { rankOf } from "../policy/queueClass.ts";
 import type { Resolution } from "../smtp/delivery.ts";
 import { queueClassOf } from "./compiledConfig.ts";
@@ -225,7 +225,9 @@ export class Scheduler {
     let site = this.#state.sites.get(key);
     if (site === undefined) {
       const provider =
-        route.to.kind === "smarthost" ? providerOfHost(route.to.host) : providerOfHosts(resolution.hosts);
+        route.to.kind === "smarthost"
+          ? providerOfSmartHost(route.to.host)
+          : providerOfHosts(resolution.hosts);
       site = new SiteQueue({ key, site: resolution.site, provider, route, hosts: resolution.hosts });
       this.#state.sites.set(key, site);
     }

@@ -11,29 +11,48 @@ const world = deliveryWorld();
 const { attempt, deliverer, site, started } = world;
 afterEach(() => world.end());
 
-test("a message arrives as it is, from the source's address and under its name", async () => {
-  const text = "Subject: x\r\n\r\n.one dot\r\n..two\r\nlast line\r\n";
+/** Content comes from the store as a stream, or is in memory: the same bytes must leave. */
+const ways = [
+  { way: "streamed", ofText: () => ({}) },
+  {
+    way: "at hand",
+    ofText: (text: string) => ({
+      // In pieces that end where stuffing must look across their border.
+      contentAtHand: () => [...text].map((character) => Buffer.from(character)),
+      content: () => {
+        throw new Error("what is at hand is not read");
+      },
+    }),
+  },
+];
 
-  const { peer, result } = await attempt(smtpPeer(), {
-    text,
-    source: { address: "127.0.0.7", ehloName: "seven.mail.test" },
-    to: ["r@inbox.test", "q@inbox.test"],
-  });
+test.each(ways)(
+  "a message arrives as it is, from its source and under its name ($way)",
+  async ({ ofText }) => {
+    const text = "Subject: x\r\n\r\n.one dot\r\n..two\r\nlast line\r\n";
 
-  const delivered = { kind: "delivered", reply: { code: 250, enhanced: "2.0.0", text: "accepted" } };
-  expect(result).toEqual({
-    outcomes: [delivered, delivered],
-    host: "mx1.test",
-    address: "127.0.0.1",
-    tls: null,
-    unbound: null,
-    failedAt: null,
-    dsnTaken: false,
-  });
-  expect(peer.messages).toHaveLength(1);
-  expect(peer.messages[0]?.content.toString()).toBe(text);
-  expect(peer.sessions).toMatchObject([{ remoteAddress: "127.0.0.7", heloName: "seven.mail.test" }]);
-});
+    const { peer, result } = await attempt(smtpPeer(), {
+      text,
+      ...ofText(text),
+      source: { address: "127.0.0.7", ehloName: "seven.mail.test" },
+      to: ["r@inbox.test", "q@inbox.test"],
+    });
+
+    const delivered = { kind: "delivered", reply: { code: 250, enhanced: "2.0.0", text: "accepted" } };
+    expect(result).toEqual({
+      outcomes: [delivered, delivered],
+      host: "mx1.test",
+      address: "127.0.0.1",
+      tls: null,
+      failedAt: null,
+      dsnTaken: false,
+      unbound: null,
+    });
+    expect(peer.messages).toHaveLength(1);
+    expect(peer.messages[0]?.content.toString()).toBe(text);
+    expect(peer.sessions).toMatchObject([{ remoteAddress: "127.0.0.7", heloName: "seven.mail.test" }]);
+  },
+);
 
 test("with PIPELINING the envelope and DATA leave in one write; without it one command at a time", async () => {
   const pipelined = await attempt(smtpPeer());
@@ -199,11 +218,15 @@ test("a message of many blocks streams through, each dot at a line's start doubl
   );
 });
 
-test("a message without a last line end gets one before the final dot", async () => {
-  const { peer } = await attempt(smtpPeer(), { text: "Subject: x\r\n\r\nno end" });
+test.each(ways)(
+  "a message without a last line end gets one before the final dot ($way)",
+  async ({ ofText }) => {
+    const text = "Subject: x\r\n\r\nno end";
+    const { peer } = await attempt(smtpPeer(), { text, ...ofText(text) });
 
-  expect(peer.messages[0]?.content.toString()).toBe("Subject: x\r\n\r\nno end\r\n");
-});
+    expect(peer.messages[0]?.content.toString()).toBe("Subject: x\r\n\r\nno end\r\n");
+  },
+);
 
 test("a message that our own store cannot read to its end is never taken for whole", async () => {
   const content = () =>

@@ -13,8 +13,13 @@ const { attempt, deliverer, site, started } = world;
 afterEach(() => world.end());
 
 /** 16 MiB: more than the system's buffers take on behalf of a peer that does not read. */
-const large = () =>
-  Readable.from(Array.from({ length: 256 }, () => Buffer.alloc(65_536, "line of text\r\n")));
+const largeBlocks = () => Array.from({ length: 256 }, () => Buffer.alloc(65_536, "line of text\r\n"));
+const large = () => Readable.from(largeBlocks());
+/** Content comes from the store as a stream, or is in memory. */
+const ways = [
+  { way: "streamed", content: { content: large } },
+  { way: "at hand", content: { contentAtHand: largeBlocks } },
+];
 
 test("nobody listens: the reason names host, address and fact, and no host was spoken to", async () => {
   const peer = await started(smtpPeer());
@@ -74,33 +79,36 @@ test.each([
   },
 );
 
-test("a peer that takes no more content is given three minutes a block", async () => {
-  const peer = await started(smtpPeer().hangAt("CONTENT"));
-  const { clock, deliverer: d } = deliverer();
-  let pulses = 0;
+test.each(ways)(
+  "a peer that takes no more content is given three minutes a block ($way)",
+  async ({ content }) => {
+    const peer = await started(smtpPeer().hangAt("CONTENT"));
+    const { clock, deliverer: d } = deliverer();
+    let pulses = 0;
 
-  const delivering = d.deliver(deliveryJob([peer], { content: large, progress: () => void pulses++ }));
-  // Blocks leave until every buffer on the way is full.
-  let before = -1;
-  await expect
-    .poll(
-      () => {
-        const still = pulses > 5 && pulses === before;
-        before = pulses;
-        return still;
-      },
-      { interval: 100, timeout: 10_000 },
-    )
-    .toBe(true);
-  await clock.advance(180_000);
+    const delivering = d.deliver(deliveryJob([peer], { ...content, progress: () => void pulses++ }));
+    // Blocks leave until every buffer on the way is full.
+    let before = -1;
+    await expect
+      .poll(
+        () => {
+          const still = pulses > 5 && pulses === before;
+          before = pulses;
+          return still;
+        },
+        { interval: 100, timeout: 10_000 },
+      )
+      .toBe(true);
+    await clock.advance(180_000);
 
-  expect(await delivering).toMatchObject({
-    outcomes: [
-      { kind: "unreachable", stage: "content", reason: expect.stringContaining("took no data for 180 s") },
-    ],
-    failedAt: "content",
-  });
-});
+    expect(await delivering).toMatchObject({
+      outcomes: [
+        { kind: "unreachable", stage: "content", reason: expect.stringContaining("took no data for 180 s") },
+      ],
+      failedAt: "content",
+    });
+  },
+);
 
 test("a peer that hangs in the TLS handshake does not keep us", async () => {
   const peer = await started(smtpPeer().tls(testAuthority().issue("mx1.test")).hangAt("TLS"));
@@ -231,25 +239,29 @@ test.each([
   });
 });
 
-test("a peer that changes its mind in the middle of the content is believed", async () => {
-  const { peer, result } = await attempt(smtpPeer().on("CONTENT", "552 5.3.4 too much after all"), {
-    content: large,
-  });
+test.each(ways)(
+  "a peer that changes its mind in the middle of the content is believed ($way)",
+  async ({ content }) => {
+    const { peer, result } = await attempt(smtpPeer().on("CONTENT", "552 5.3.4 too much after all"), content);
 
-  expect(result.outcomes).toMatchObject([refusal("content", 552, "5.3.4")]);
-  await peer.until(() => peer.sessions[0]?.open === false);
-  expect(peer.contents).toEqual([]);
-});
+    expect(result.outcomes).toMatchObject([refusal("content", 552, "5.3.4")]);
+    await peer.until(() => peer.sessions[0]?.open === false);
+    expect(peer.contents).toEqual([]);
+  },
+);
 
-test("a peer that says yes before the end of the content is not believed", async () => {
-  const { peer, result } = await attempt(smtpPeer().on("CONTENT", "250 2.0.0 fine"), { content: large });
+test.each(ways)(
+  "a peer that says yes before the end of the content is not believed ($way)",
+  async ({ content }) => {
+    const { peer, result } = await attempt(smtpPeer().on("CONTENT", "250 2.0.0 fine"), content);
 
-  expect(result).toMatchObject({
-    outcomes: [{ kind: "unreachable", stage: "content" }],
-    failedAt: "content",
-  });
-  expect(peer.messages).toEqual([]);
-});
+    expect(result).toMatchObject({
+      outcomes: [{ kind: "unreachable", stage: "content" }],
+      failedAt: "content",
+    });
+    expect(peer.messages).toEqual([]);
+  },
+);
 
 test("a greeting that refuses gives way to the next host; where there is none it is reported and nothing sent", async () => {
   const [first, second] = await site(smtpPeer().on("CONNECT", "554 5.7.1 not you"), smtpPeer());
