@@ -44,12 +44,8 @@ export function createSigning(parts: {
       const domain = message.sendingDomain;
       const usable = domain === null ? [] : (keys.get(domain) ?? []);
       if (domain === null || usable.length === 0) return Buffer.alloc(0);
-      const header: Buffer[] = [];
-      for await (const chunk of spool.read(message.id, { start: 0, end: message.headerBytes })) {
-        header.push(chunk as Buffer);
-      }
       return signMessage({
-        header: Buffer.concat(header),
+        header: await headerOf(message, spool),
         bodyHash: message.bodyHash,
         domain,
         keys: usable,
@@ -59,4 +55,17 @@ export function createSigning(parts: {
     loadedKeys: () =>
       [...keys].flatMap(([domain, usable]) => usable.map(({ selector }) => `${domain}/${selector}`)),
   };
+}
+
+/** From memory while the message is fresh, as almost every message that is signed is. */
+async function headerOf({ id, headerBytes }: QueuedMessage, spool: Spool): Promise<Buffer> {
+  const pieces = spool.atHand(id);
+  if (pieces !== null) {
+    const [first] = pieces;
+    const whole = first !== undefined && first.length >= headerBytes ? first : Buffer.concat(pieces);
+    return whole.subarray(0, headerBytes);
+  }
+  const chunks: Buffer[] = [];
+  for await (const chunk of spool.read(id, { start: 0, end: headerBytes })) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
 }

@@ -1,11 +1,11 @@
 /**
- * Rates and CPU of ours against peers, interleaved: in each repetition every relay starts fresh, warms up
- * and is measured case by case; the order rotates. Ratios are taken within a repetition, then the median of
+ * Rates and CPU of ours against peers, interleaved: in each repetition every relay starts fresh and warms
+ * up; then they take turns, case by case, in an order that rotates. Ratios are taken within a repetition, then the median of
  * them: absolute rates drift with the machine, ratios hold. A repetition in which others took more than a
  * quarter of the machine is made again, so often as there are repetitions; what stays noisy is told.
  */
 import type { RateCase, Setup } from "./cases.ts";
-import { type Load, send, startSink } from "./load.ts";
+import { type Load, send, type Sink, startSink } from "./load.ts";
 import { cpuSeconds, watchOthers } from "./machine.ts";
 import { control, haraka, ours, postfixTuned, type RelayKind } from "./relays.ts";
 import { type Spread, spread } from "./spread.ts";
@@ -71,6 +71,7 @@ export async function runRates(
   };
 }
 
+/** All relays of a setup stand side by side, and take turns case by case: what waits costs nothing. */
 async function repeat(
   cases: readonly RateCase[],
   number: number,
@@ -79,9 +80,22 @@ async function repeat(
   const samples: Repetition = new Map();
   for (const setup of new Set(cases.map((entry) => entry.setup))) {
     const mine = cases.filter((entry) => entry.setup === setup);
-    const kinds = relaysOf(mine, setup);
-    const order = kinds.map((_, index) => kinds[(index + number) % kinds.length] ?? ours);
-    for (const kind of order) await measureRelay(kind, setup, mine, samples, say);
+    await using ends = new AsyncDisposableStack();
+    const standing: Standing[] = [];
+    for (const kind of relaysOf(mine, setup)) standing.push(await stand(kind, setup, ends));
+    for (const [index, { name, load, peers }] of mine.entries()) {
+      for (let turn = 0; turn < standing.length; turn++) {
+        const relay = standing[(turn + index + number) % standing.length];
+        if (relay === undefined || (relay.kind === haraka && !peers.includes(haraka.name))) continue;
+        const sample = await take(relay, load);
+        const ofRelay = samples.get(relay.kind.name) ?? new Map<string, Sample>();
+        samples.set(relay.kind.name, ofRelay.set(name, sample));
+        say(
+          `${relay.kind.name.padEnd(20)} ${name.padEnd(24)} ${sample.messagesPerSecond.toFixed(0).padStart(6)}/s  ` +
+            `${sample.cpuMillisecondsPerMessage.toFixed(2)} ms CPU`,
+        );
+      }
+    }
   }
   return samples;
 }
@@ -93,36 +107,33 @@ function relaysOf(cases: readonly RateCase[], setup: Setup): readonly RelayKind[
   );
 }
 
-async function measureRelay(
-  kind: RelayKind,
-  setup: Setup,
-  cases: readonly RateCase[],
-  samples: Repetition,
-  say: (line: string) => void,
-): Promise<void> {
-  await using ends = new AsyncDisposableStack();
+interface Standing {
+  readonly kind: RelayKind;
+  readonly pid: number;
+  readonly sink: Sink;
+  /** Where its load goes in. */
+  readonly port: number;
+}
+
+/** Starts a relay between the two ends of a measurement, and warms it up. */
+async function stand(kind: RelayKind, setup: Setup, ends: AsyncDisposableStack): Promise<Standing> {
   const sink = ends.use(await startSink());
   const out = setup === "tls" ? ends.use(await startTunnel("server", sink.port)).port : sink.port;
   const relay = ends.use(await kind.start(out, setup));
-  const into = setup === "tls" ? ends.use(await startTunnel("client", relay.port)).port : relay.port;
-  await send(into, sink, kind === ours ? warmUp : { ...warmUp, messages: PEERS_WARM_UP });
-  for (const { name, load, peers } of cases) {
-    if (kind === haraka && !peers.includes(kind.name)) continue;
-    const whole = kind === ours ? { ...load, messages: OURS_MORE * load.messages } : load;
-    const before = cpuSeconds(relay.pid);
-    const seconds = await send(into, sink, whole);
-    const cpu = cpuSeconds(relay.pid) - before;
-    const sample = {
-      messagesPerSecond: whole.messages / seconds,
-      cpuMillisecondsPerMessage: (cpu * 1000) / whole.messages,
-    };
-    const ofRelay = samples.get(kind.name) ?? new Map<string, Sample>();
-    samples.set(kind.name, ofRelay.set(name, sample));
-    say(
-      `${kind.name.padEnd(20)} ${name.padEnd(24)} ${sample.messagesPerSecond.toFixed(0).padStart(6)}/s  ` +
-        `${sample.cpuMillisecondsPerMessage.toFixed(2)} ms CPU`,
-    );
-  }
+  const port = setup === "tls" ? ends.use(await startTunnel("client", relay.port)).port : relay.port;
+  await send(port, sink, kind === ours ? warmUp : { ...warmUp, messages: PEERS_WARM_UP });
+  return { kind, pid: relay.pid, sink, port };
+}
+
+async function take({ kind, pid, sink, port }: Standing, load: Load): Promise<Sample> {
+  const whole = kind === ours ? { ...load, messages: OURS_MORE * load.messages } : load;
+  const before = cpuSeconds(pid);
+  const seconds = await send(port, sink, whole);
+  const cpu = cpuSeconds(pid) - before;
+  return {
+    messagesPerSecond: whole.messages / seconds,
+    cpuMillisecondsPerMessage: (cpu * 1000) / whole.messages,
+  };
 }
 
 function compare(all: readonly Repetition[], name: string, left: string, right: string): Comparison {
