@@ -18,7 +18,7 @@ const ways = [
     way: "at hand",
     ofText: (text: string) => ({
       // In pieces that end where stuffing must look across their border.
-      contentAtHand: () => [...text].map((character) => Buffer.from(character)),
+      contentAtHand: () => Array.from(Buffer.from(text), (byte) => Buffer.from([byte])),
       content: () => {
         throw new Error("what is at hand is not read");
       },

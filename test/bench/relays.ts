@@ -40,7 +40,7 @@ export async function startOurs(options: { sinkPort: number; setup: Setup }): Pr
         routes: [
           {
             ...route,
-            to: { ...route.to, ...(setup === "tls" ? { tls: "Required" } : {}) } as typeof route.to,
+            to: { ...route.to, ...(setup === "tls" ? { tls: "Required" } : {}) },
           },
         ],
         ...(setup === "signed"

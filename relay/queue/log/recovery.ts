@@ -30,7 +30,7 @@ export interface Recovery {
   /** To be logged before anything else: what was taken back, so that no later life sees it again. */
   readonly corrections: readonly MetadataRecord[];
   /** Deletes what nobody needs; to be called when the new log has all that was found in journals. */
-  sweep(): Promise<void>;
+  readonly sweep: () => Promise<void>;
 }
 
 export async function recoverSpool(parts: RecoveryParts): Promise<Recovery> {
