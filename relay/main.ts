@@ -64,7 +64,13 @@ async function main(): Promise<void> {
   const spool = await openFileSpool({ directory: boot.spoolDir, clock, log });
   lifecycle.started({ name: "spool", deadlineSeconds: 10, stop: () => spool.close() });
   const recovered = await spool.recover();
-  log.info("spool open", { messages: recovered.messages.length, tornBytes: recovered.tornBytes });
+  metrics.spoolCut(recovered.tornBytes);
+  if (recovered.tornBytes > 0) {
+    log.warn("a torn end of the spool's log was cut: it was being written when the former life ended", {
+      tornBytes: recovered.tornBytes,
+    });
+  }
+  log.info("spool open", { messages: recovered.count, tornBytes: recovered.tornBytes });
 
   const signing = createSigning({ clock, log, spool });
   const resolver = createMxResolver({ clock, random, log, servers: [], forbiddenNetworks: [] });

@@ -20,6 +20,8 @@ export interface RelayMetrics {
   readonly receive: ReceiveMetrics;
   /** A message became durable and its client heard 250. */
   accepted(message: QueuedMessage): void;
+  /** Bytes that a kill had left torn at the ends of the spool's logs, and that were cut at this start. */
+  spoolCut(bytes: number): void;
   /** A configuration was put in force, or refused and the former one kept. */
   configuration(result: "applied" | "refused"): void;
   /** Names what the levels are read from, once it is there. */
@@ -170,6 +172,12 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
     doc: "0: clients hear 4xx and nothing new is taken. Alert on it; the report says what fails.",
     labels: {},
   });
+  const spoolTorn = book.gauge({
+    name: "smtp_relay_spool_torn_bytes",
+    help: "Bytes cut from the ends of the spool's logs at the last start.",
+    doc: "What a kill or a power loss interrupted; nobody was promised it. 0 after an orderly stop. Not zero again and again: something kills the relay.",
+    labels: {},
+  });
   const queueMessages = book.gauge({
     name: "smtp_relay_queue_messages",
     help: "Messages with a recipient that waits.",
@@ -279,6 +287,7 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
       acceptedBytes.add({}, message.sizeBytes);
       acceptedRecipients.add({}, message.recipients.length);
     },
+    spoolCut: (bytes) => spoolTorn.set({}, bytes),
     configuration: (result) => configurations.add({ result }),
     levels: (sources) => void (levels = sources),
   };

@@ -13,7 +13,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { parseIpPool, parseSendingDomain, parseSmtpRelay } from "../../crds/parse.ts";
-import { STATUS_PORT } from "../../relay/contract/endpoints.ts";
+import { relayCommand, STATUS_PORT } from "../../relay/contract/endpoints.ts";
 import type { Clock } from "../../relay/kit/clock.ts";
 import { Lifecycle } from "../../relay/kit/lifecycle.ts";
 import type { Log } from "../../relay/kit/log.ts";
@@ -236,7 +236,7 @@ async function start(options: LocalModeOptions, lifecycle: Lifecycle): Promise<L
         new Set(pools.all().flatMap((pool) => parseIpPool(pool).spec.addresses.map(({ ip }) => ip))),
     }),
     adaptFile: adaptSourceAddresses(loopbackRange),
-    command: [process.execPath, relayProgram],
+    command: [process.execPath, ...relayCommand.slice(1, -1), relayProgram],
     onChange: changed,
   });
   const operator = startOperator({

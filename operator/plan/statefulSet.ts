@@ -10,6 +10,7 @@ import {
   bootVariables,
   containerPort,
   mountPaths,
+  relayCommand,
   STATUS_PORT,
   statusPaths,
 } from "../../relay/contract/endpoints.ts";
@@ -91,7 +92,7 @@ function container(relay: SmtpRelay, image: string): Record<string, unknown> {
     name: "relay",
     image,
     resources: containerResources(relay),
-    command: ["node", "relay/main.ts"],
+    command: [...relayCommand],
     env: [
       { name: bootVariables.podName, valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },
       { name: bootVariables.configDir, value: mountPaths.config },

@@ -23,7 +23,7 @@ import type { Log } from "../kit/log.ts";
 export interface AdminSource {
   /** Name of this pod. */
   readonly pod: string;
-  queue(): QueueListing;
+  queue(): Promise<QueueListing> | QueueListing;
   /** Null when it is not, or no longer, queued. */
   message(id: string): Promise<MessageListing | null> | MessageListing | null;
   explain(id: string): Promise<Explanation | null> | Explanation | null;
@@ -102,7 +102,7 @@ async function answer(source: AdminSource, request: IncomingMessage): Promise<An
   if (request.method !== "GET") return { status: 405, body: { error: "only GET is answered here" } };
   const url = URL.parse(request.url ?? "/", "http://admin");
   if (url === null) return { status: 400, body: { error: "the request's path cannot be read" } };
-  if (url.pathname === adminPaths.queue) return { status: 200, body: source.queue() };
+  if (url.pathname === adminPaths.queue) return { status: 200, body: await source.queue() };
   const prefix = url.searchParams.get("prefix");
   if (url.pathname === "/messages" && prefix !== null) {
     const body: MessageIds = { pod: source.pod, ids: [...source.find(prefix, MOST_IDS)] };

@@ -24,6 +24,7 @@ const overview = `smtp-relay: what a relay holds, and why
   smtp-relay queue          what waits, by destination: how much, how long, until when, under which rule
   smtp-relay show ID        one message: envelope, header, and each recipient's state
   smtp-relay explain ID     one message: why it waits, until when, what binds next, what was tried
+  smtp-relay spool …        a stopped relay's folder: check, dump, export, import (spool --help)
 
 ID is a message's id, or as many of its first characters as make it the only one. It stands in the relay's
 log, in the Received field, and in the relay's reply to the client that sent the message.

@@ -51,6 +51,12 @@ export const bootVariables = {
   logLevel: "SMTP_RELAY_LOG_LEVEL",
 } as const;
 
+/**
+ * How the relay is started. Young objects may fill 16 MiB: left alone V8 lets a busy relay, or one that has read
+ * a long queue, have 96 MiB for them and hardly ever gives them back.
+ */
+export const relayCommand = ["node", "--max-semi-space-size=8", "relay/main.ts"] as const;
+
 /** Mount points in the pod. */
 export const mountPaths = {
   config: "/etc/smtp-relay",

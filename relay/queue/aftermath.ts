@@ -20,6 +20,8 @@ export interface Conclusion {
 export interface AftermathEvents {
   /** Recipients of an entry wait again, with the due time that was recorded. */
   waiting(entry: Entry, indices: readonly number[]): void;
+  /** All its recipients are final: it is queued no more. */
+  left(entry: Entry): void;
   /** A notice was stored and is to be queued. */
   queued(notice: QueuedMessage): void;
 }
@@ -178,5 +180,6 @@ export class Aftermath {
     if (entry.expiry !== null) this.#state.expiry.remove(entry.expiry);
     entry.expiry = null;
     this.#state.entries.delete(entry.message.id);
+    this.#events.left(entry);
   }
 }

@@ -148,9 +148,11 @@ function dueNow(state: QueueState, parcel: Parcel, now: Instant): Binding {
   const text =
     place.kind === "ready"
       ? `in turn: ${place.site.size} ready for this site, ${place.site.inFlight} under way${full(state.slots, now)}`
-      : place.kind === "resolving"
-        ? `looking up where ${parcel.domain} takes mail`
-        : "due";
+      : place.kind === "inLane"
+        ? `in turn: ${place.lane.length} wait for ${parcel.domain} on the disk, ${place.lane.inMemory} in memory`
+        : place.kind === "resolving"
+          ? `looking up where ${parcel.domain} takes mail`
+          : "due";
   const rule = ruleOf({ kind: "Due", text, since: dueAt, until: null });
   return { rule, nextTryAt: now, next: lookahead(state, parcel, "Due", now) };
 }

@@ -40,6 +40,7 @@ export class Dispatcher {
   readonly #state: QueueState;
   readonly #draw: () => number;
   readonly #resolveAgain: (parcel: Parcel, now: Instant) => void;
+  readonly #blocked: (site: SiteQueue, block: Block) => void;
   /** Sites that may have something to start, in turn. */
   readonly #runnable = new Roster<SiteQueue>();
   /** Sites that have not answered lately, when the places for such are taken. */
@@ -48,8 +49,14 @@ export class Dispatcher {
   /** Sites that wait for a connection, by pool and peer, and for units of an allowance, by pool and provider. */
   readonly #waiters = new Map<string, Set<SiteQueue>>();
 
-  constructor(state: QueueState, draw: () => number, resolveAgain: (parcel: Parcel, now: Instant) => void) {
+  constructor(
+    state: QueueState,
+    draw: () => number,
+    resolveAgain: (parcel: Parcel, now: Instant) => void,
+    blocked: (site: SiteQueue, block: Block) => void,
+  ) {
     this.#state = state;
+    this.#blocked = blocked;
     this.#draw = draw;
     this.#resolveAgain = resolveAgain;
   }
@@ -171,6 +178,7 @@ export class Dispatcher {
     } else if (block.until !== null) {
       site.sleeper = this.#sleeping.add(block.until, site);
     }
+    this.#blocked(site, block);
   }
 
   #wait(site: SiteQueue, key: string): void {

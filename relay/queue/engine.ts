@@ -8,26 +8,29 @@
  */
 import type { Explanation, MessageListing, QueueListing } from "../contract/admin.ts";
 import type { RelayConfig } from "../contract/config.ts";
-import type { MessageId, QueuedMessage } from "../message.ts";
+import type { Instant, MessageId, QueuedMessage } from "../message.ts";
 import { expire } from "../policy/decide.ts";
+import { classOf, rankOf } from "../policy/queueClass.ts";
 import { Aftermath, type Conclusion } from "./aftermath.ts";
 import { compileConfig, sameRouting } from "./compiledConfig.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { defaultLimits, type EngineLimits, type EnginePorts } from "./enginePorts.ts";
+import { entryOf } from "./coldEntry.ts";
 import { explainMessage } from "./explain.ts";
 import { Flights } from "./flights.ts";
 import { listQueue, showMessage } from "./listing.ts";
 import { AllowanceMeter } from "./meter.ts";
-import { createEntry, type Entry } from "./parcel.ts";
+import type { Entry, Parcel } from "./parcel.ts";
 import { PathBook } from "./paths.ts";
 import { Plumbing } from "./plumbing.ts";
 import { createQueueState, type QueueState } from "./queueState.ts";
 import { type EngineReport, reportQueue } from "./report.ts";
 import { Scheduler, type SchedulerEvents } from "./scheduler.ts";
 import { Slots } from "./slots.ts";
-import type { RecoveredSpool } from "./spool.ts";
+import type { RecoveredSpool, WaitingMessage } from "./spool.ts";
 import { SpoolGate } from "./spoolGate.ts";
 import { Statistics } from "./statistics.ts";
+import { Window } from "./window.ts";
 import { within } from "./within.ts";
 
 export interface Engine {
@@ -44,14 +47,18 @@ export interface Engine {
    */
   stop(options: { readonly graceSeconds: number }): Promise<void>;
   report(): EngineReport;
-  queueListing(): QueueListing;
+  queueListing(): Promise<QueueListing>;
   /** Null when it is not (or no longer) queued. */
   message(id: MessageId): Promise<MessageListing | null>;
-  explain(id: MessageId): Explanation | null;
+  explain(id: MessageId): Promise<Explanation | null>;
   /** Ids of queued messages that begin with `prefix`, oldest first, at most `most`. */
   find(prefix: string, most: number): readonly MessageId[];
 }
 
+/** Messages of a former life that are taken over between two looks at everything else: some 10 ms. */
+const TAKEN_OVER_AT_ONCE = 20_000;
+/** Room for messages beside those of a former life, before columns grow. */
+const SPARE = 50_000;
 /** A stop waits this long for notices that are being stored. */
 const NOTICES_MS = 5000;
 
@@ -67,6 +74,9 @@ class QueueEngine implements Engine {
   readonly #dispatcher: Dispatcher;
   readonly #aftermath: Aftermath;
   readonly #flights: Flights;
+  readonly #window: Window;
+  /** What is left of the recovery's walk. */
+  #recovered: Iterator<WaitingMessage> | null = null;
   #started = false;
   #stopped: Promise<void> | null = null;
   #tickPending = false;
@@ -97,8 +107,10 @@ class QueueEngine implements Engine {
     this.#aftermath = new Aftermath(ports, this.#state, {
       waiting: (entry, indices) => {
         this.#scheduler.admit(entry, indices);
+        this.#window.rest(entry);
         wake();
       },
+      left: (entry) => this.#window.left(entry),
       queued: (notice) => this.enqueue(notice),
     });
     this.#flights = new Flights(ports, this.#state, this.#aftermath, {
@@ -107,18 +119,28 @@ class QueueEngine implements Engine {
         wake();
       },
       landed: wake,
-      returned: (parcel, at) => this.#scheduler.schedule(parcel, at),
+      returned: (parcel, at) => {
+        this.#scheduler.schedule(parcel, at);
+        this.#window.rest(parcel.entry);
+      },
     });
     const events: SchedulerEvents = {
       ready: (site, parcel) => this.#dispatcher.ready(site, parcel),
       unroutable: this.#flights.unroutable.bind(this.#flights),
+      parked: (parcel: Parcel) => this.#window.rest(parcel.entry),
       changed: wake,
     };
     this.#scheduler = new Scheduler(ports, this.#state, events, limits.resolutions);
+    this.#window = new Window(ports, this.#state, {
+      scheduler: this.#scheduler,
+      limit: limits.inMemory,
+      changed: wake,
+    });
     this.#dispatcher = new Dispatcher(
       this.#state,
       () => random.draw(),
       (parcel, now) => this.#scheduler.advance(parcel, now),
+      (site, block) => this.#window.blocked(site, block),
     );
   }
 
@@ -128,15 +150,17 @@ class QueueEngine implements Engine {
     this.#state.usageSince = recovered.createdAt;
     this.#state.meter.load(recovered.usage);
     this.#state.statistics.load(recovered.usage);
-    for (const message of recovered.messages) this.#take(message);
-    this.#wake();
+    this.#recovered = recovered.waiting[Symbol.iterator]();
+    this.#state.untold = recovered.count;
+    this.#state.backlog.reserve(recovered.count + SPARE);
+    this.#takeOver(this.#ports.clock.now());
   }
 
   enqueue(message: QueuedMessage): void {
-    if (this.#state.entries.has(message.id)) {
+    if (this.#state.entries.has(message.id) || this.#state.backlog.has(message.id)) {
       throw new Error(`Cannot queue message ${message.id}: it is queued already.`);
     }
-    this.#take(message);
+    this.#window.enqueue(message, this.#ports.clock.now());
     this.#wake();
   }
 
@@ -148,6 +172,7 @@ class QueueEngine implements Engine {
     this.#state.plumbing.follow(after.sources);
     this.#scheduler.restart(before === null || !sameRouting(before, after), now);
     this.#dispatcher.wakeAll();
+    this.#state.backlog.wakeAll((queueClass) => rankOf(classOf(after.queueClasses, queueClass)));
     this.#wake();
   }
 
@@ -160,26 +185,32 @@ class QueueEngine implements Engine {
     return reportQueue(this.#ports, this.#state);
   }
 
-  queueListing(): QueueListing {
-    return listQueue(this.#state, this.#ports.clock.now());
+  queueListing(): Promise<QueueListing> {
+    return listQueue(this.#ports, this.#state);
   }
 
   async message(id: MessageId): Promise<MessageListing | null> {
-    const entry = this.#state.entries.get(id);
-    return entry === undefined ? null : showMessage(this.#ports, this.#state, entry);
+    const entry = await entryOf(this.#ports, this.#state, id);
+    return entry === null ? null : showMessage(this.#ports, this.#state, entry);
   }
 
-  explain(id: MessageId): Explanation | null {
-    const entry = this.#state.entries.get(id);
-    return entry === undefined ? null : explainMessage(this.#state, entry, this.#ports.clock.now());
+  async explain(id: MessageId): Promise<Explanation | null> {
+    const entry = await entryOf(this.#ports, this.#state, id);
+    return entry === null ? null : explainMessage(this.#state, entry, this.#ports.clock.now());
   }
 
-  #take(message: QueuedMessage): void {
-    const entry = createEntry(message);
-    if (entry.waiting === 0) return;
-    this.#state.entries.set(message.id, entry);
-    entry.expiry = this.#state.expiry.add(message.expiresAt, entry);
-    this.#scheduler.admit(entry, [...entry.recipients.keys()]);
+  /** Takes over the next of what a former life left; the rest in a later turn, so that nobody waits long. */
+  #takeOver(now: Instant): void {
+    for (let taken = 0; taken < TAKEN_OVER_AT_ONCE && this.#recovered !== null; taken++) {
+      const { done, value } = this.#recovered.next();
+      if (done === true) this.#recovered = null;
+      else this.#window.recovered(value, now);
+    }
+    this.#state.untold = this.#recovered === null ? 0 : this.#state.untold - TAKEN_OVER_AT_ONCE;
+    this.#wake();
+    if (this.#recovered !== null && this.#stopped === null) {
+      setImmediate(() => this.#takeOver(this.#ports.clock.now()));
+    }
   }
 
   /** Asks for a look at everything, soon: many events of one turn share it. */
@@ -198,7 +229,9 @@ class QueueEngine implements Engine {
     for (let entry = this.#state.expiry.popDue(now); entry; entry = this.#state.expiry.popDue(now)) {
       this.#expire(entry);
     }
+    this.#state.backlog.wakeDue(now);
     const running = this.#state.gate.failure === null && this.#state.compiled.pausedSince === null;
+    this.#window.refill(running);
     if (running) {
       this.#scheduler.processDue(now);
       this.#dispatcher.wakeDue(now);
@@ -213,10 +246,10 @@ class QueueEngine implements Engine {
 
   /** One timer, for the next instant that matters. One that rings too early costs a look, and is left. */
   #arm(running: boolean): void {
-    const { due, expiry, slots } = this.#state;
+    const { due, expiry, backlog, slots } = this.#state;
     const instants = running
-      ? [expiry.nextAt, due.nextAt, this.#dispatcher.nextAt, slots.nextAt]
-      : [expiry.nextAt];
+      ? [expiry.nextAt, backlog.nextAt, due.nextAt, this.#dispatcher.nextAt, slots.nextAt]
+      : [expiry.nextAt, backlog.nextAt];
     const next = Math.min(...instants.map((at) => at ?? Number.POSITIVE_INFINITY));
     if (next >= this.#armedFor) return;
     this.#cancelTimer?.();
@@ -252,7 +285,8 @@ class QueueEngine implements Engine {
       if (id.startsWith(prefix)) found.push(id);
       if (found.length === most) break;
     }
-    return found;
+    found.push(...this.#state.backlog.find(prefix, most));
+    return found.sort().slice(0, most);
   }
 
   async #stop(graceSeconds: number): Promise<void> {
@@ -260,6 +294,7 @@ class QueueEngine implements Engine {
     this.#cancelTimer = null;
     this.#scheduler.close();
     this.#state.plumbing.stop();
+    this.#window.close();
     await this.#flights.end(graceSeconds);
     // Notices being stored are recorded as well, or the next life would send them again.
     const notices = this.#aftermath.close();

@@ -80,6 +80,8 @@ export interface EngineLimits {
   readonly resolutions: number;
   /** Recipients of a transaction: RFC 5321 §4.5.3.1.8 lets us count on a hundred. */
   readonly recipientsPerTransaction: number;
+  /** Recipients in memory; what is beyond waits on the disk (window.ts). */
+  readonly inMemory: number;
 }
 
 export const defaultLimits: EngineLimits = {
@@ -88,6 +90,8 @@ export const defaultLimits: EngineLimits = {
   slowAfterMs: 30_000,
   resolutions: 50,
   recipientsPerTransaction: 100,
+  // Two seconds of the fastest sending there is, at some 2 KiB each.
+  inMemory: 8000,
 };
 
 export const noMetrics: EngineMetrics = { outcome() {}, delivered() {}, transaction() {}, watchdog() {} };

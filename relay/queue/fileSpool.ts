@@ -7,6 +7,7 @@
  *   commit → group commit → segment, content and records in one write and one sync → 250
  *   record → rides with the next commit, else metadata log
  *   start  → checkpoint + logs + journals → index; content of the last batch is checked  (log/recovery.ts)
+ *   load   → the envelope, read where it lies in log or checkpoint            (log/envelopes.ts)
  *
  * After a failed write or sync both files are left for good, every caller of the batch hears SpoolError,
  * and nothing is written until `probe` has begun a new log. What such a batch wrote does not come back:
@@ -27,12 +28,13 @@ import { openFolder } from "./log/folder.ts";
 import { reasonOf, StoreHealth } from "./log/health.ts";
 import type { ContentLocation, MetadataRecord } from "./log/metadata.ts";
 import { defaultLimits, type SpoolLimits } from "./log/limits.ts";
+import { Envelopes } from "./log/envelopes.ts";
+import { MessageColumns, MOST_BYTES, MOST_RECIPIENTS } from "./log/messageColumns.ts";
 import { MetadataLog } from "./log/metadataLog.ts";
 import { recoverSpool } from "./log/recovery.ts";
 import { dataOf } from "./log/contentBlocks.ts";
 import { HeldContents } from "./log/heldContents.ts";
 import { SharedFiles } from "./log/sharedFiles.ts";
-import { SpoolIndex } from "./log/spoolIndex.ts";
 import { Upkeep } from "./log/upkeep.ts";
 import {
   type ContentWriter,
@@ -78,7 +80,8 @@ class FileSpool implements Spool, WriterHost {
   readonly inlineBytes: number;
   readonly budget: MemoryBudget;
   readonly #parts: FileSpoolParts;
-  readonly #index = new SpoolIndex();
+  readonly #index = new MessageColumns();
+  readonly #envelopes: Envelopes;
   readonly #metadata: MetadataLog;
   readonly #contents: ContentStore;
   readonly #health: StoreHealth;
@@ -101,7 +104,12 @@ class FileSpool implements Spool, WriterHost {
     this.inlineBytes = limits.inlineBytes;
     this.budget = { usedBytes: 0, limitBytes: limits.bufferedBytes };
     const index = this.#index;
-    const metadata: MetadataLog = new MetadataLog(files, directory, () => contents.nextPlace);
+    const metadata: MetadataLog = new MetadataLog(
+      files,
+      directory,
+      () => contents.nextPlace,
+      (raw, number, file, offset) => index.placed(raw, number, file, offset),
+    );
     const contents: ContentStore = new ContentStore({
       files,
       directory,
@@ -109,10 +117,15 @@ class FileSpool implements Spool, WriterHost {
       isNeededByLog: (sequence) => metadata.needsJournalOf(sequence),
     });
     const health = new StoreHealth({ now, log });
+    const envelopes = new Envelopes(index, {
+      open: (file) => this.#reading.open(metadata.pathOf(file)),
+      pending: (number) => metadata.pendingRecord(number),
+    });
     const upkeep = new Upkeep({
       files,
       log,
       index,
+      envelopes,
       metadata,
       contents,
       now,
@@ -143,6 +156,7 @@ class FileSpool implements Spool, WriterHost {
     this.#metadata = metadata;
     this.#contents = contents;
     this.#health = health;
+    this.#envelopes = envelopes;
     this.#upkeep = upkeep;
   }
 
@@ -165,7 +179,8 @@ class FileSpool implements Spool, WriterHost {
       contents: this.#contents,
     });
     const recovered = {
-      messages: this.#index.messages(),
+      count: this.#index.count,
+      waiting: this.#index.waiting(),
       usage: this.#index.usage(clock.now()).map(({ counter, taken }) => ({ counter, taken })),
       createdAt,
       tornBytes,
@@ -218,6 +233,11 @@ class FileSpool implements Spool, WriterHost {
     return this.#held.get(id);
   }
 
+  async load(ids: readonly MessageId[]): Promise<readonly (QueuedMessage | SpoolError | null)[]> {
+    this.#mustBeOpen();
+    return this.#envelopes.load(ids);
+  }
+
   read(id: MessageId, range?: { readonly start: number; readonly end?: number }): Readable {
     this.#mustBeOpen();
     return readContent(id, () => this.#open(id), range);
@@ -239,7 +259,7 @@ class FileSpool implements Spool, WriterHost {
   // What writers ask (WriterHost).
 
   isQueued(id: MessageId): boolean {
-    return this.#index.get(id) !== undefined;
+    return this.#index.has(id);
   }
 
   async use<T>(operation: () => Promise<T>): Promise<T> {
@@ -265,6 +285,12 @@ class FileSpool implements Spool, WriterHost {
   }
 
   async submit(message: QueuedMessage, content: Content | null): Promise<void> {
+    if (message.recipients.length > MOST_RECIPIENTS || message.sizeBytes > MOST_BYTES) {
+      throw new Error(
+        `Cannot commit message ${message.id}: it has ${message.recipients.length} recipients and ${message.sizeBytes} bytes, ` +
+          `the spool takes ${MOST_RECIPIENTS} and ${MOST_BYTES}.`,
+      );
+    }
     const records = (location: ContentLocation): MetadataRecord[] => [
       { kind: "message", message, content: location },
     ];
@@ -287,12 +313,12 @@ class FileSpool implements Spool, WriterHost {
     for (let attempt = 0; ; attempt++) {
       const entry = this.#index.get(id);
       if (entry === undefined) throw new SpoolError(`Cannot read message ${id}: it is not in the spool.`);
-      const { content, message } = entry;
+      const { content, sizeBytes } = entry;
       const { path, offset } = this.#contents.placeOf(id, content);
       try {
-        return { file: await this.#reading.open(path), offset, sizeBytes: message.sizeBytes };
+        return { file: await this.#reading.open(path), offset, sizeBytes };
       } catch (error) {
-        if (isMissing(error) && attempt < 3 && this.#index.get(id)?.content !== content) continue;
+        if (isMissing(error) && attempt < 3 && !same(this.#index.get(id)?.content, content)) continue;
         throw new SpoolError(`Cannot read message ${id}: ${reasonOf(error)}.`, { cause: error });
       }
     }
@@ -347,4 +373,8 @@ class FileSpool implements Spool, WriterHost {
     await this.#upkeep.tidy("closing the segment", () => this.#contents.seal());
     await this.#parts.unlock();
   }
+}
+
+function same(a: ContentLocation | undefined, b: ContentLocation): boolean {
+  return a?.segment === b?.segment && a?.offset === b?.offset;
 }

@@ -1,54 +1,92 @@
 /** The queue by site, and one message, as the admin socket gives them to a person on the machine. */
 import type { MessageListing, QueueListing } from "../contract/admin.ts";
-import type { Instant } from "../message.ts";
+import type { Instant, MessageId } from "../message.ts";
 import { DEFAULT_CLASS, rankOf } from "../policy/queueClass.ts";
+import type { BacklogRow } from "./backlog.ts";
 import { type Binding, bind } from "./binding.ts";
+import { coldEntry } from "./coldEntry.ts";
 import { queueClassOf } from "./compiledConfig.ts";
 import type { EnginePorts } from "./enginePorts.ts";
 import { isoOf, lastOf } from "./explain.ts";
 import { readHeader } from "./notices.ts";
 import type { Entry, Parcel } from "./parcel.ts";
-import { type QueueState, whereTo } from "./queueState.ts";
+import { type QueueState, whereTo, whereToDomain } from "./queueState.ts";
 
 /** Parcels of a site that are asked why they wait; the earliest due ones stand for the rest. */
 const MOST_ASKED = 100;
 const MOST_SAMPLED = 5;
+/** Messages of the backlog that are read for a listing. */
+const MOST_LOADED = 2000;
 /** Header bytes shown. */
 const MOST_HEADER_BYTES = 8192;
 
-export function listQueue(state: QueueState, now: Instant): QueueListing {
-  interface Group {
-    readonly site: string;
-    readonly provider: string;
-    readonly queueClass: string;
-    readonly parcels: Parcel[];
-  }
+interface Group {
+  readonly site: string;
+  readonly provider: string;
+  readonly queueClass: string;
+  /** In memory, and those of the backlog that were looked at. */
+  readonly parcels: Parcel[];
+  /** Of the backlog, beside those. */
+  recipients: number;
+  oldest: Instant;
+  readonly samples: { readonly id: MessageId; readonly receivedAt: Instant }[];
+}
+
+export async function listQueue(ports: EnginePorts, state: QueueState): Promise<QueueListing> {
+  // The backlog first: what is read from the disk meanwhile may come into memory, and is not counted twice.
+  const cold = await lookAtBacklog(ports, state);
+  const now = ports.clock.now();
   const groups = new Map<string, Group>();
+  const groupOf = (where: ReturnType<typeof whereTo>, queueClass: string = DEFAULT_CLASS): Group => {
+    const key = `${where.provider.name} ${where.site} ${queueClass}`;
+    let group = groups.get(key);
+    if (group === undefined) {
+      const { site, provider } = where;
+      const found = { parcels: [], recipients: 0, oldest: now, samples: [] };
+      group = { site, provider: provider.name, queueClass, ...found };
+      groups.set(key, group);
+    }
+    return group;
+  };
   for (const entry of state.entries.values()) {
-    const queueClass = entry.message.queueClass ?? DEFAULT_CLASS;
+    const { queueClass } = entry.message;
+    for (const parcel of entry.parcels) groupOf(whereTo(state, parcel), queueClass).parcels.push(parcel);
+  }
+  for (const { lane, oldest } of state.backlog.lanes()) {
+    const group = groupOf(whereToDomain(state, lane.domain), lane.queueClass);
+    group.recipients += lane.recipients;
+    group.oldest = Math.min(group.oldest, oldest);
+  }
+  for (const { row, entry } of cold) {
+    if (!state.backlog.has(row.id)) continue;
+    const group = groupOf(whereToDomain(state, row.domain), row.queueClass);
+    group.samples.push(row);
+    if (entry === null) continue;
     for (const parcel of entry.parcels) {
-      const { site, provider } = whereTo(state, parcel);
-      const key = `${provider.name} ${site} ${queueClass}`;
-      const group = groups.get(key);
-      if (group !== undefined) group.parcels.push(parcel);
-      else groups.set(key, { site, provider: provider.name, queueClass, parcels: [parcel] });
+      const own = groupOf(whereTo(state, parcel), row.queueClass);
+      own.parcels.push(parcel);
+      // Counted with its lane already.
+      group.recipients -= parcel.indices.length;
     }
   }
-  const sites = [...groups.values()].map(({ site, provider, queueClass, parcels }) => {
+  const sites = [...groups.values()].map(({ site, provider, queueClass, parcels, ...group }) => {
     const asked = parcels.toSorted((a, b) => a.dueAt - b.dueAt).slice(0, MOST_ASKED);
     const cache = new Map();
     const bindings = asked.map((parcel) => ({ parcel, ...bind(state, parcel, now, cache) }));
-    const oldest = parcels.toSorted((a, b) => a.entry.message.receivedAt - b.entry.message.receivedAt);
+    const samples = [
+      ...parcels.map(({ entry: { message } }) => ({ id: message.id, receivedAt: message.receivedAt })),
+      ...group.samples,
+    ].toSorted((a, b) => a.receivedAt - b.receivedAt);
     const tries = bindings.flatMap(({ nextTryAt }) => nextTryAt ?? []);
     return {
       site,
       provider,
       queueClass,
-      recipients: parcels.reduce((sum, parcel) => sum + parcel.indices.length, 0),
-      oldestSeconds: secondsSince(oldest[0]?.entry.message.receivedAt ?? now, now),
+      recipients: parcels.reduce((sum, parcel) => sum + parcel.indices.length, group.recipients),
+      oldestSeconds: secondsSince(Math.min(samples[0]?.receivedAt ?? now, group.oldest), now),
       nextTryAt: tries.length === 0 ? null : isoOf(Math.min(...tries)),
       rule: mostCommon(bindings),
-      sample: [...new Set(oldest.map(({ entry }) => entry.message.id))].slice(0, MOST_SAMPLED),
+      sample: [...new Set(samples.map(({ id }) => id))].slice(0, MOST_SAMPLED),
     };
   });
   return {
@@ -58,6 +96,28 @@ export function listQueue(state: QueueState, now: Instant): QueueListing {
       (a, b) => b.recipients - a.recipients || rankIn(state, a.queueClass) - rankIn(state, b.queueClass),
     ),
   };
+}
+
+/**
+ * The messages of each lane that are due first, and the oldest: these stand for the rest. Of very many lanes
+ * only the longest are read.
+ */
+async function lookAtBacklog(
+  ports: EnginePorts,
+  state: QueueState,
+): Promise<{ readonly row: BacklogRow; readonly entry: Entry | null }[]> {
+  const samples = [...state.backlog.samples(MOST_SAMPLED)].toSorted(
+    ([a], [b]) => b.recipients - a.recipients,
+  );
+  const rows = new Map<MessageId, BacklogRow>();
+  for (const [, { next, oldest }] of samples) for (const row of [...next, ...oldest]) rows.set(row.id, row);
+  const asked = [...rows.keys()].slice(0, MOST_LOADED);
+  const messages = asked.length === 0 ? [] : await ports.spool.load(asked).catch(() => []);
+  const loaded = new Map(asked.map((id, index) => [id, messages[index] ?? null]));
+  return Array.from(rows.values(), (row) => {
+    const message = loaded.get(row.id) ?? null;
+    return { row, entry: message === null || message instanceof Error ? null : coldEntry(message, row) };
+  });
 }
 
 /** Null when the message has left the queue meanwhile. */
@@ -71,7 +131,7 @@ export async function showMessage(
   try {
     header = (await readHeader(ports, message, MOST_HEADER_BYTES)).toString("utf8");
   } catch (error) {
-    if (!state.entries.has(message.id)) return null;
+    if (!state.entries.has(message.id) && !state.backlog.has(message.id)) return null;
     header = `(cannot be read: ${error instanceof Error ? error.message : String(error)})`;
   }
   return {

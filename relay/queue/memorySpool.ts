@@ -18,6 +18,7 @@ import {
   SpoolError,
   type SpoolHealth,
   type UsageRecord,
+  waitingOf,
 } from "./spool.ts";
 
 /** What survives: set `failure` to make writing fail, `full` to have new messages refused. */
@@ -64,8 +65,10 @@ class MemorySpool implements Spool {
     this.#mustBeOpen();
     this.#disk.createdAt ??= this.#clock.now();
     for (const record of this.#disk.records) this.#index.apply(record);
+    const messages = this.#index.messages();
     return {
-      messages: this.#index.messages(),
+      count: messages.length,
+      waiting: messages.map(waitingOf),
       usage: this.#index.usage(this.#clock.now()).map(({ counter, taken }) => ({ counter, taken })),
       createdAt: this.#disk.createdAt,
       tornBytes: 0,
@@ -122,6 +125,16 @@ class MemorySpool implements Spool {
     this.#mustBeOpen();
     const content = this.#index.get(id) === undefined ? undefined : this.#disk.contents.get(id);
     return content === undefined || !this.#fresh.has(id) ? null : [content];
+  }
+
+  async load(ids: readonly MessageId[]): Promise<readonly (QueuedMessage | null)[]> {
+    this.#mustBeOpen();
+    await turn();
+    return ids.map((id) => {
+      const message = this.#index.get(id)?.message;
+      // A list of its own: that of the index changes with the next record.
+      return message === undefined ? null : { ...message, recipients: [...message.recipients] };
+    });
   }
 
   read(id: MessageId, range: { start: number; end?: number } = { start: 0 }): Readable {

@@ -5,6 +5,7 @@
 import type { Instant, Recipient, QueuedMessage } from "../message.ts";
 import { isGreylisted } from "../policy/classifyReply.ts";
 import type { Provider } from "../policy/providers.ts";
+import type { Lane } from "./backlog.ts";
 import type { HeapNode } from "./dueHeap.ts";
 import type { Rank } from "./shares.ts";
 
@@ -16,6 +17,8 @@ export interface Entry {
   /** Recipients not yet final. */
   waiting: number;
   expiry: HeapNode<Entry> | null;
+  /** The lane that it counts for as long as it is in memory. */
+  readonly lane: Lane | null;
 }
 
 /** The site a parcel is at, as the parcel sees it (siteQueue.ts). */
@@ -32,6 +35,8 @@ export type Place =
   | { readonly kind: "scheduled"; readonly node: HeapNode<Parcel>; readonly since: Instant }
   /** Its sending domain is held. */
   | { readonly kind: "held" }
+  /** Not in memory: it waits for its turn (only views see this). */
+  | { readonly kind: "inLane"; readonly lane: Lane }
   /** No route matches. */
   | { readonly kind: "unrouted" }
   | { readonly kind: "resolving"; readonly since: Instant }
@@ -60,10 +65,10 @@ export interface Parcel {
   note: string | null;
 }
 
-export function createEntry(message: QueuedMessage): Entry {
+export function createEntry(message: QueuedMessage, lane: Lane | null = null): Entry {
   const recipients = message.recipients.map((recipient) => ({ ...recipient }));
   const waiting = recipients.filter((recipient) => recipient.state.kind === "waiting").length;
-  return { message, recipients, parcels: new Set(), waiting, expiry: null };
+  return { message, recipients, parcels: new Set(), waiting, expiry: null, lane };
 }
 
 /** Puts waiting recipients into parcels by domain, due time and the source they must return from. */

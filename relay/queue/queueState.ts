@@ -4,6 +4,7 @@
  */
 import type { Instant, MessageId } from "../message.ts";
 import { otherProvider, type Provider } from "../policy/providers.ts";
+import { Backlog } from "./backlog.ts";
 import type { CompiledConfig } from "./compiledConfig.ts";
 import { DueHeap } from "./dueHeap.ts";
 import type { AllowanceMeter } from "./meter.ts";
@@ -17,10 +18,13 @@ import type { Statistics } from "./statistics.ts";
 
 export interface QueueState {
   compiled: CompiledConfig | null;
+  /** Messages in memory. */
   readonly entries: Map<MessageId, Entry>;
-  /** Parcels that wait for their time. */
+  /** All the others. */
+  readonly backlog: Backlog;
+  /** Parcels in memory that wait for their time. */
   readonly due: DueHeap<Parcel>;
-  /** Messages by their expiry, wherever they wait. */
+  /** Messages in memory by their expiry, wherever they wait. */
   readonly expiry: DueHeap<Entry>;
   /** Parcels whose sending domain is held, and those no route takes: until the configuration changes. */
   readonly parked: Set<Parcel>;
@@ -34,6 +38,8 @@ export interface QueueState {
   readonly gate: SpoolGate;
   readonly statistics: Statistics;
   usageSince: Instant;
+  /** Messages of a former life that are queued and not yet taken over. */
+  untold: number;
 }
 
 /** Domains whose site is remembered. */
@@ -47,12 +53,14 @@ export function createQueueState(
     ...parts,
     compiled: null,
     entries: new Map(),
+    backlog: new Backlog(),
     due: new DueHeap(),
     expiry: new DueHeap(),
     parked: new Set(),
     sites: new Map(),
     knownSites: new Map(),
     usageSince: now,
+    untold: 0,
   };
 }
 
@@ -75,5 +83,12 @@ export function whereTo(
 ): { readonly site: string; readonly provider: Provider } {
   const { place } = parcel;
   if (place.kind === "ready" || place.kind === "inFlight") return place.site;
-  return state.knownSites.get(parcel.domain) ?? { site: parcel.domain, provider: otherProvider };
+  return whereToDomain(state, parcel.domain);
+}
+
+export function whereToDomain(
+  state: QueueState,
+  domain: string,
+): { readonly site: string; readonly provider: Provider } {
+  return state.knownSites.get(domain) ?? { site: domain, provider: otherProvider };
 }

@@ -9,7 +9,7 @@ import { DEFAULT_CLASS } from "../policy/queueClass.ts";
 import type { EnginePorts } from "./enginePorts.ts";
 import { isoOf } from "./explain.ts";
 import { secondsSince } from "./listing.ts";
-import { type QueueState, whereTo } from "./queueState.ts";
+import { type QueueState, whereTo, whereToDomain } from "./queueState.ts";
 
 /** The engine's parts of RelayReport. */
 export type EngineReport = Pick<
@@ -69,8 +69,16 @@ function queueOf(state: QueueState, now: Instant): RelayReport["queue"] {
       count(classes, known.has(queueClass) ? queueClass : OTHER_CLASS, parcel.indices.length, receivedAt);
     }
   }
+  for (const { lane, oldest: since } of state.backlog.lanes()) {
+    const { name } = whereToDomain(state, lane.domain).provider;
+    oldest = Math.min(oldest, since);
+    recipients += lane.recipients;
+    count(providers, name, lane.recipients, since);
+    const queueClass = lane.queueClass ?? DEFAULT_CLASS;
+    count(classes, known.has(queueClass) ? queueClass : OTHER_CLASS, lane.recipients, since);
+  }
   return {
-    messages: state.entries.size,
+    messages: state.entries.size + state.backlog.size + state.untold,
     recipients,
     oldestSeconds: oldest === Number.POSITIVE_INFINITY ? null : secondsSince(oldest, now),
     providers: [...providers].map(([provider, found]) => ({

@@ -32,6 +32,8 @@ export interface SchedulerEvents {
   ready(site: SiteQueue, parcel: Parcel): void;
   /** These cannot be sent anywhere (for now). */
   unroutable(parcels: readonly Parcel[], outcome: Outcome): void;
+  /** The configuration keeps it, until there is another. */
+  parked(parcel: Parcel): void;
   /** Something moved that the engine should look at. */
   changed(): void;
 }
@@ -86,6 +88,7 @@ export class Scheduler {
       case "resolving":
         for (const question of this.#questions.values()) question.parcels.delete(parcel);
         break;
+      case "inLane":
       case "gone":
         break;
     }
@@ -110,12 +113,14 @@ export class Scheduler {
     if (sendingDomain !== null && compiled.held.has(sendingDomain)) {
       parcel.place = { kind: "held" };
       this.#state.parked.add(parcel);
+      this.#events.parked(parcel);
       return;
     }
     const route = compiled.routeOf(parcel.domain);
     if (route === null) {
       parcel.place = { kind: "unrouted" };
       this.#state.parked.add(parcel);
+      this.#events.parked(parcel);
       return;
     }
     this.#resolve(parcel, route, now);

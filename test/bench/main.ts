@@ -12,6 +12,8 @@ import { parseArgs } from "node:util";
 
 import { renderTable } from "../../relay/kit/table.ts";
 import { missingPeers } from "../support/peers/debian.ts";
+import { backlogCases } from "./backlog.ts";
+import { runBacklogCases } from "./backlogReport.ts";
 import { type Case, cases } from "./cases.ts";
 import { type Counts, runCounts } from "./counts.ts";
 import { HARAKA_VERSION, provideHaraka } from "./haraka.ts";
@@ -20,18 +22,32 @@ import { type RateResults, runRates } from "./rates.ts";
 import { spreadText } from "./spread.ts";
 
 const usage = `usage: npm run bench -- [--case NAME ...] [--repetitions N] [--json]
-cases: ${cases.map((entry) => entry.name).join(", ")}`;
+cases: ${cases.map((entry) => entry.name).join(", ")}
+alone: ${backlogCases.map(({ name, about }) => `${name} (${about})`).join("\n       ")}
+       --filled DIR keeps filled spools there for the next run, --scale 0.01 tries a case with a part of its counts`;
 
 const { values } = parseArgs({
   options: {
     case: { type: "string", multiple: true },
     repetitions: { type: "string", default: "5" },
     json: { type: "boolean", default: false },
+    filled: { type: "string" },
+    scale: { type: "string", default: "1" },
     help: { type: "boolean", short: "h", default: false },
   },
 });
 if (values.help) {
   console.log(usage);
+  process.exit(0);
+}
+const longQueue = backlogCases.filter(({ name }) => values.case?.includes(name));
+if (longQueue.length > 0) {
+  await runBacklogCases(longQueue, {
+    repetitions: Number(values.repetitions),
+    kept: values.filled ?? null,
+    scale: Number(values.scale),
+    json: values.json,
+  });
   process.exit(0);
 }
 const repetitions = Number(values.repetitions);

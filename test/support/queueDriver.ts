@@ -191,7 +191,7 @@ export class QueueDriver {
   config: RelayConfig;
 
   private constructor(options: QueueDriverOptions) {
-    this.clock = new WatchedClock(options.start ?? "2026-11-23T12:00:00Z", async () => this.#check());
+    this.clock = new WatchedClock(options.start ?? "2026-11-23T12:00:00Z", () => this.#check());
     this.peers = new ScriptedDeliverer(this.clock);
     this.config = options.config ?? aConfig();
     this.#options = options;
@@ -240,8 +240,10 @@ export class QueueDriver {
     const engine = createEngine(ports, this.#options.limits);
     this.#life = { engine, spool, kill };
     const recovered = await spool.recover();
-    for (const message of recovered.messages) this.#told.sent(message);
-    engine.start(recovered);
+    const waiting = [...recovered.waiting];
+    for (const message of await spool.load(waiting.map(({ id }) => id)))
+      if (message !== null && !(message instanceof Error)) this.#told.sent(message);
+    engine.start({ ...recovered, waiting });
     engine.apply(this.config, "mail-0");
     await this.settle();
   }
@@ -344,7 +346,7 @@ export class QueueDriver {
   /** Lets everything that can happen now happen, and looks whether all that still waits says why. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < 6; turn++) await this.clock.advance(0);
-    this.#check();
+    await this.#check();
   }
 
   /** Something that the queue cannot know beforehand changes now: what it said holds no more. */
@@ -358,10 +360,10 @@ export class QueueDriver {
   }
 
   /** Nothing waits without a reason, at every place where a story waits. */
-  #check(): void {
+  async #check(): Promise<void> {
     // A relay that stops starts nothing, and is asked nothing.
     if (this.#life === null || this.#stopping || this.#options.unexplained === true) return;
-    this.#told.check({
+    await this.#told.check({
       engine: this.engine,
       config: this.config,
       peers: this.peers,
@@ -371,8 +373,8 @@ export class QueueDriver {
   }
 
   /** The single rule that keeps a message, as `explain` tells it. */
-  why(id: string): { kind: string; text: string; until: string | null } | null {
-    const rule = this.engine.explain(id)?.waiting[0]?.rule;
+  async why(id: string): Promise<{ kind: string; text: string; until: string | null } | null> {
+    const rule = (await this.engine.explain(id))?.waiting[0]?.rule;
     return rule === undefined ? null : { kind: rule.kind, text: rule.text, until: rule.until };
   }
 

@@ -7,7 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import type { RelayConfig } from "../../relay/contract/config.ts";
-import { bootVariables, configFiles, STATUS_PORT, statusPaths } from "../../relay/contract/endpoints.ts";
+import {
+  bootVariables,
+  configFiles,
+  relayCommand,
+  STATUS_PORT,
+  statusPaths,
+} from "../../relay/contract/endpoints.ts";
 import { type RelayReport, relayReport } from "../../relay/contract/report.ts";
 import { makeCertificate } from "./certificate.ts";
 import { freePort, type Program, startProgram, untilListening } from "./peers/program.ts";
@@ -146,7 +152,8 @@ export async function startRelay(options: RelayProcessOptions): Promise<RelayPro
   const adminSocket = join(directory, "admin.sock");
 
   const start = async (): Promise<Program> => {
-    const started = startProgram(process.execPath, [join(import.meta.dirname, "../../relay/main.ts")], {
+    const started = startProgram(process.execPath, relayCommand.slice(1), {
+      cwd: join(import.meta.dirname, "../.."),
       env: {
         ...process.env,
         [bootVariables.podName]: POD,

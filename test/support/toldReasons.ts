@@ -47,16 +47,18 @@ export class ToldReasons {
     this.#told = new Map();
   }
 
-  check(moment: Moment): void {
+  async check(moment: Moment): Promise<void> {
     this.#keptItsWord(moment);
     const ids = moment.engine.find("", Number.MAX_SAFE_INTEGER);
     this.#step++;
     if (ids.length > MANY && this.#step % 8 !== 0) return;
     this.#restraints = null;
     const told = new Map<string, BindingRule>();
-    for (const id of this.#some(ids)) {
-      const explained = moment.engine.explain(id);
+    // At once: nothing can happen between two answers.
+    const all = await Promise.all(this.#some(ids).map((id) => moment.engine.explain(id)));
+    for (const explained of all) {
       if (explained === null) continue;
+      const { id } = explained;
       this.#eachOnce(explained);
       for (const waiting of explained.waiting) {
         this.asked++;
@@ -119,7 +121,10 @@ export class ToldReasons {
     switch (rule.kind) {
       case "Due":
         // Whatever can start has started, so only these can be in the way of what is due.
-        return /^looking up|transactions .*are in use/.test(rule.text) ? null : "is due, and nothing happens";
+        // What waits on the disk waits for others of its lane that are in memory.
+        return /^looking up|transactions .*are in use|on the disk, [1-9]\d* in memory$/.test(rule.text)
+          ? null
+          : "is due, and nothing happens";
       case "InFlight":
         // Before the peer is asked (signing) and after (recording) the peer does not know of it.
         return null;

@@ -9,13 +9,13 @@ import { storedBytes } from "./contentBlocks.ts";
 import type { Content, ContentStore } from "./contentStore.ts";
 import { createGroupCommit, type GroupCommit } from "./groupCommit.ts";
 import { isFull, reasonOf, type StoreHealth } from "./health.ts";
-import type { ContentLocation, MetadataRecord } from "./metadata.ts";
+import { type ContentLocation, encodeMetadata, type MetadataRecord, type RawMetadata } from "./metadata.ts";
 import type { MetadataLog } from "./metadataLog.ts";
-import type { SpoolIndex } from "./spoolIndex.ts";
+import type { MessageColumns } from "./messageColumns.ts";
 
 export interface CommitterParts {
   readonly files: Files;
-  readonly index: SpoolIndex;
+  readonly index: MessageColumns;
   readonly metadata: MetadataLog;
   readonly contents: ContentStore;
   readonly health: StoreHealth;
@@ -85,7 +85,10 @@ export class Committer {
     }
     // From here on the batch is durable: nothing below may fail it.
     written.accept();
-    for (const record of written.records) this.#apply(record);
+    for (const [position, record] of written.records.entries()) {
+      const raw = written.raw[position];
+      if (raw !== undefined) this.#apply(record, raw, written.file, written.offsets[position] ?? 0);
+    }
     await this.#catchUp();
     afterBatch();
   }
@@ -97,14 +100,18 @@ export class Committer {
     const records = items.flatMap((item) =>
       item.records(item.content === null ? null : (places.next().value ?? null)),
     );
+    const raw = records.map(encodeMetadata);
     if (placed.length === 0) {
-      const log = await metadata.append(records);
-      return { records, accept: () => log.accept() };
+      const log = await metadata.append(raw);
+      return { records, raw, file: log.file, offsets: log.offsets, accept: () => log.accept() };
     }
-    const batch = metadata.journal(records, contents.nextPlace.segment);
+    const batch = metadata.journal(raw, contents.nextPlace.segment);
     const content = await contents.append(placed, batch.records);
     return {
       records,
+      raw,
+      file: batch.file,
+      offsets: batch.offsets,
       accept: () => {
         content.accept();
         batch.accept();
@@ -149,9 +156,9 @@ export class Committer {
     return failure;
   }
 
-  #apply(record: MetadataRecord): void {
+  #apply(record: MetadataRecord, raw: RawMetadata, file: number, offset: number): void {
     const { index, contents, discard } = this.#parts;
-    const { removed, left } = index.apply(record);
+    const { removed, left } = index.apply(raw, file, offset);
     switch (record.kind) {
       case "message":
         contents.hold(record.content, record.message.sizeBytes);
@@ -159,8 +166,8 @@ export class Committer {
       case "moved": {
         const entry = index.get(record.id);
         if (entry === undefined || left === undefined) break;
-        contents.hold(record.content, entry.message.sizeBytes);
-        discard(record.id, left, entry.message.sizeBytes);
+        contents.hold(record.content, entry.sizeBytes);
+        discard(record.id, left, entry.sizeBytes);
         break;
       }
       case "update":
@@ -170,6 +177,6 @@ export class Committer {
       case "journal":
       case "checkpointEnd":
     }
-    if (removed !== undefined) discard(removed.message.id, removed.content, removed.message.sizeBytes);
+    if (removed !== undefined) discard(removed.id, removed.content, removed.sizeBytes);
   }
 }

@@ -10,14 +10,14 @@ import { SpoolError } from "../spool.ts";
 import { BLOCK_BYTES, BlockBuilder } from "./contentBlocks.ts";
 import { readBlock } from "./contentReader.ts";
 import type { Content, ContentStore } from "./contentStore.ts";
-import type { SpoolIndex } from "./spoolIndex.ts";
+import type { MessageColumns } from "./messageColumns.ts";
 
 /** Copies in flight at a time. */
 const COPIES = 8;
 
 export interface CompactionParts {
   readonly files: Files;
-  readonly index: SpoolIndex;
+  readonly index: MessageColumns;
   readonly contents: ContentStore;
   readonly log: Log;
   readonly slackBytes: number;
@@ -32,7 +32,7 @@ export async function compact(parts: CompactionParts): Promise<void> {
   for (;;) {
     const victim = parts.contents.compactionVictim(parts.slackBytes);
     if (victim === null || parts.stopped()) return;
-    const ids = parts.index.ids().filter((id) => isIn(parts.index, id, victim.sequence));
+    const ids = parts.index.idsIn(victim.sequence);
     for (let start = 0; start < ids.length && !parts.stopped(); start += COPIES) {
       await Promise.all(
         ids.slice(start, start + COPIES).map(async (id) => {
@@ -55,7 +55,7 @@ async function copyOf(
 ): Promise<Content | "damaged" | null> {
   const entry = index.get(id);
   if (entry === undefined || !isIn(index, id, segment)) return null;
-  const { sizeBytes } = entry.message;
+  const { sizeBytes } = entry;
   const { path, offset } = contents.placeOf(id, entry.content);
   const builder = new BlockBuilder(id);
   const blocks: Buffer[] = [];
@@ -74,6 +74,6 @@ async function copyOf(
   }
 }
 
-function isIn(index: SpoolIndex, id: MessageId, segment: number): boolean {
+function isIn(index: MessageColumns, id: MessageId, segment: number): boolean {
   return index.get(id)?.content?.segment === segment;
 }

@@ -16,13 +16,19 @@ import { codeOf, type Files, ignoreFailure, type StoredFile } from "../files.ts"
 import { storedBytes } from "./contentBlocks.ts";
 import type { ContentLocation, RawMetadata } from "./metadata.ts";
 import type { JournalPlace } from "./metadataLog.ts";
-import { encodeFileHeader, encodeRecord, FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from "./record.ts";
+import {
+  encodeFileHeader,
+  encodeRecord,
+  FILE_HEADER_BYTES,
+  readRecord,
+  RECORD_HEADER_BYTES,
+} from "./record.ts";
 import { encodeJournal, FRAME_TYPE, readJournals } from "./segmentJournal.ts";
 
 /** The frame in front of a message's blocks: its id and size, so that a segment can be read without a log. */
 const FRAME_PAYLOAD_BYTES = 26 + 6;
 const NO_PREVIOUS = { sequence: 0, bytes: 0 };
-const FRAME_BYTES = RECORD_HEADER_BYTES + FRAME_PAYLOAD_BYTES;
+export const FRAME_BYTES = RECORD_HEADER_BYTES + FRAME_PAYLOAD_BYTES;
 
 export interface Content {
   readonly id: MessageId;
@@ -82,17 +88,20 @@ export class ContentStore {
   async readJournals(
     from: JournalPlace,
     onBatch: (records: readonly RawMetadata[], segment: number) => void,
-  ): Promise<void> {
+  ): Promise<number> {
+    let tornBytes = 0;
     const sequences = [...this.#segments.keys()].filter((sequence) => sequence >= from.segment);
     for (const sequence of sequences.toSorted((a, b) => a - b)) {
       const file = await this.#files.open(this.#segmentPath(sequence));
       try {
         const start = sequence === from.segment ? from.offset : 0;
-        for await (const records of readJournals(file, sequence, start)) onBatch(records, sequence);
+        const { end } = await readJournals(file, sequence, start, (records) => onBatch(records, sequence));
+        tornBytes += Math.max(0, (await file.size()) - end);
       } finally {
         await file.close();
       }
     }
+    return tornBytes;
   }
 
   /** Where the next batch will lie. */
@@ -262,6 +271,16 @@ export class ContentStore {
 /** Whether a file was missing: deleted since somebody looked its name up. */
 export function isMissing(error: unknown): boolean {
   return codeOf(error) === "ENOENT";
+}
+
+/** What a frame says, or null when it is damaged. */
+export function frameSays(
+  bytes: Buffer,
+  segment: number,
+): { readonly id: MessageId; readonly sizeBytes: number } | null {
+  const read = readRecord(bytes, 0, segment);
+  if (read.kind !== "record" || read.payload.length !== FRAME_PAYLOAD_BYTES) return null;
+  return { id: read.payload.toString("latin1", 0, 26), sizeBytes: read.payload.readUIntBE(26, 6) };
 }
 
 function frameOf(content: Content, seed: number): Buffer[] {

@@ -6,6 +6,14 @@
  */
 import type { Instant, MessageId, QueuedMessage } from "../../message.ts";
 import type { RecipientUpdate } from "../spool.ts";
+import {
+  decodeMessage,
+  decodeUpdate,
+  encodeMessage,
+  encodeRemoved,
+  encodeUpdate,
+  readId,
+} from "./messageCodec.ts";
 
 /** Where the blocks of a message's content begin: in a shared segment, or (null) in a file of its own. */
 export type ContentLocation = { readonly segment: number; readonly offset: number } | null;
@@ -37,37 +45,82 @@ export type MetadataRecord =
   | { readonly kind: "checkpointEnd"; readonly messages: number };
 
 /** Type bytes on disk: never reused for another meaning. 0 is what an empty disk holds, so it is none. */
-const types: Readonly<Record<MetadataRecord["kind"], number>> = {
+export const recordTypes = {
   batch: 1,
-  message: 2,
-  update: 3,
-  removed: 4,
+  /** Formats 1 and 2 wrote these three as JSON; they are read for ever, and written no more. */
+  messageJson: 2,
+  updateJson: 3,
+  removedJson: 4,
   usage: 5,
   moved: 6,
   checkpointEnd: 7,
   journal: 8,
-};
-const kinds = new Map(Object.entries(types).map(([kind, type]) => [type, kind as MetadataRecord["kind"]]));
+  /** Format 3, in bytes (messageCodec.ts). */
+  message: 9,
+  update: 10,
+  removed: 11,
+} as const;
+
+const jsonKinds = new Map<number, MetadataRecord["kind"]>([
+  [recordTypes.batch, "batch"],
+  [recordTypes.messageJson, "message"],
+  [recordTypes.updateJson, "update"],
+  [recordTypes.removedJson, "removed"],
+  [recordTypes.usage, "usage"],
+  [recordTypes.moved, "moved"],
+  [recordTypes.checkpointEnd, "checkpointEnd"],
+  [recordTypes.journal, "journal"],
+]);
 
 export interface RawMetadata {
   readonly type: number;
   readonly payload: Buffer;
 }
 
-/** JSON, so that a person with `strings` can read a log; the frame around it is binary (record.ts). */
+/** The few are JSON, the many are bytes; the frame around both is binary (record.ts). */
 export function encodeMetadata(record: MetadataRecord): RawMetadata {
-  const { kind, ...rest } = record;
-  return { type: types[kind], payload: Buffer.from(JSON.stringify(rest)) };
+  switch (record.kind) {
+    case "message":
+      return { type: recordTypes.message, payload: encodeMessage(record.message, record.content) };
+    case "update":
+      return { type: recordTypes.update, payload: encodeUpdate(record) };
+    case "removed":
+      return { type: recordTypes.removed, payload: encodeRemoved(record.id) };
+    case "batch":
+    case "usage":
+    case "moved":
+    case "journal":
+    case "checkpointEnd": {
+      const { kind, ...rest } = record;
+      return { type: recordTypes[kind], payload: Buffer.from(JSON.stringify(rest)) };
+    }
+  }
 }
 
 /**
  * Null when the type is not known: a record of a newer release, which the caller must not skip silently.
- * The payload was verified by its CRC, so its shape is what encodeMetadata wrote.
+ * The payload was verified by its CRC, so its shape is what its release wrote.
  */
-export function decodeMetadata(raw: RawMetadata): MetadataRecord | null {
-  const kind = kinds.get(raw.type);
-  if (kind === undefined) return null;
-  return { kind, ...(JSON.parse(raw.payload.toString()) as object) } as MetadataRecord;
+export function decodeMetadata({ type, payload }: RawMetadata): MetadataRecord | null {
+  switch (type) {
+    case recordTypes.message:
+      return { kind: "message", ...decodeMessage(payload) };
+    case recordTypes.update:
+      return { kind: "update", ...decodeUpdate(payload) };
+    case recordTypes.removed:
+      return { kind: "removed", id: readId(payload) };
+    default: {
+      const kind = jsonKinds.get(type);
+      if (kind === undefined) return null;
+      return { kind, ...(JSON.parse(payload.toString()) as object) } as MetadataRecord;
+    }
+  }
 }
 
-export const BATCH_TYPE = types.batch;
+export const BATCH_TYPE = recordTypes.batch;
+
+const known = new Set<number>(Object.values(recordTypes));
+
+export function isKnownType(type: number): boolean {
+  return known.has(type);
+}

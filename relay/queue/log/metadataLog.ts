@@ -16,7 +16,7 @@
 import { join } from "node:path";
 
 import { type Files, ignoreFailure, type StoredFile } from "../files.ts";
-import { decodeMetadata, encodeMetadata, type MetadataRecord, type RawMetadata } from "./metadata.ts";
+import { BATCH_TYPE, encodeMetadata, isKnownType, type RawMetadata, recordTypes } from "./metadata.ts";
 import {
   decodeFileHeader,
   encodeFileHeader,
@@ -26,8 +26,6 @@ import {
 } from "./record.ts";
 import { scanRecords } from "./scan.ts";
 
-/** Written at a time while a checkpoint is made: the event loop is given back in between. */
-const CHECKPOINT_CHUNK_BYTES = 256 * 1024;
 /** Records that may wait in memory: some 400 messages, whose journals a recovery has to find. */
 const MOST_PENDING_BYTES = 256 * 1024;
 /** Restarts make a log each: so many of them are worth a checkpoint whatever their size. */
@@ -48,14 +46,41 @@ export interface MetadataRecovery {
   readonly damagedBytes: number;
 }
 
-/** Called for each record in order; those of a checkpoint come first. */
-export type ApplyRecord = (record: MetadataRecord, from: "checkpoint" | "log") => void;
+/**
+ * Called for each record in order; those of a checkpoint come first. `file` and `offset` are where it can be
+ * read again (`pathOf`); the payload is the callee's for the call only.
+ */
+export type ApplyRecord = (raw: RawMetadata, file: number, offset: number) => void;
+
+export type RecordPlaced = (raw: RawMetadata, number: number, file: number, offset: number) => void;
+
+/** A record of a log or a checkpoint, for whoever reads it again. */
+export interface LogPlace {
+  readonly file: number;
+  readonly offset: number;
+}
+
+/** Files are numbered for places: logs even, checkpoints odd. */
+const logNumber = (sequence: number) => 2 * sequence;
+/** What is pending is in no file: its offset is its number. */
+export const PENDING_FILE = 1;
+const checkpointNumber = (sequence: number) => 2 * sequence + 1;
+export const isCheckpoint = (file: number) => file % 2 === 1 && file !== PENDING_FILE;
+/** The seed of a file's records. */
+export const sequenceOf = (file: number) => Math.floor(file / 2);
+/** About what a message leaves in a log in the course of its life. */
+const BYTES_A_MESSAGE = 400;
+/** Offsets are kept in 32 bits: a log is left long before. */
+const LONGEST_LOG_BYTES = 1024 * 1024 * 1024;
+const LONGEST_CHECKPOINT_BYTES = 2 ** 32 - 1;
 
 export class MetadataLog {
   readonly #files: Files;
   readonly #directory: string;
   /** Where the next batch with content will lie. */
   readonly #nextPlace: () => JournalPlace;
+  /** Hears where a record lies that was pending. */
+  readonly #placed: RecordPlaced;
   #file: StoredFile | undefined;
   /** The newest log with a sound header, and its bytes that count. */
   #current = { sequence: 0, bytes: 0 };
@@ -65,6 +90,8 @@ export class MetadataLog {
   #recovered = 0;
   /** Durable in journals, and to be written here. */
   #pending: RawMetadata[] = [];
+  /** Number of the first of them. */
+  #firstPending = 0;
   #pendingBytes = 0;
   #pendingThrough = 0;
   /** The first segment whose journal has what is pending. */
@@ -78,37 +105,44 @@ export class MetadataLog {
     files: Files,
     directory: string,
     nextPlace: () => JournalPlace = () => ({ segment: 0, offset: 0 }),
+    placed: RecordPlaced = () => {},
   ) {
+    this.#placed = placed;
     this.#files = files;
     this.#directory = directory;
     this.#nextPlace = nextPlace;
   }
 
-  /** Reads everything. `startLog` must follow. */
-  async recover(apply: ApplyRecord): Promise<MetadataRecovery> {
+  /** Reads everything. `startLog` must follow. `expect` hears before each file about how many messages it holds. */
+  async recover(
+    apply: ApplyRecord,
+    expect: (messages: number) => void = () => {},
+  ): Promise<MetadataRecovery> {
     const names = await this.#files.list(this.#directory);
     for (const name of names) if (name.endsWith(".tmp")) await this.#remove(name);
     const covered = Math.max(0, ...sequencesOf(names, "checkpoint"));
     const sequences = sequencesOf(names, "metadata").toSorted((a, b) => a - b);
     this.#lastSequence = Math.max(covered, ...sequences);
-    let damagedBytes = covered === 0 ? 0 : await this.#readCheckpoint(covered, apply);
+    let damagedBytes = covered === 0 ? 0 : await this.#readCheckpoint(covered, apply, expect);
     await this.#removeCovered(covered, names);
 
     const logs = await this.#openLogs(sequences.filter((sequence) => sequence > covered));
     let tornBytes = logs.tornBytes;
     let journal: JournalPlace | null = null;
     for (const log of logs.sound) {
+      expect(Math.floor(log.bytes / BYTES_A_MESSAGE));
       const scan = await scanRecords(log.file, {
         seed: log.sequence,
         size: log.bytes,
-        onRecord: (type, payload) => {
-          const record = this.#decode(type, payload, `log ${log.sequence}`);
-          if (record.kind === "batch") this.#batch = record.number;
-          if (record.kind === "journal") {
-            this.#recovered = record.through;
-            journal = record;
+        onRecord: (type, payload, offset) => {
+          this.#mustKnow(type, `log ${log.sequence}`);
+          if (type === BATCH_TYPE) this.#batch = batchNumber(payload);
+          if (type === recordTypes.journal) {
+            const mark = JSON.parse(payload.toString()) as JournalPlace & { readonly through: number };
+            this.#recovered = mark.through;
+            journal = { segment: mark.segment, offset: mark.offset };
           }
-          apply(record, "log");
+          apply({ type, payload }, logNumber(log.sequence), offset);
         },
       });
       await log.file.close();
@@ -123,12 +157,18 @@ export class MetadataLog {
 
   /** Takes a batch from a journal that recovery found, unless it is in a log. `startLog` will write it. */
   recoverJournal(records: readonly RawMetadata[], segment: number, apply: ApplyRecord): void {
-    const decoded = records.map(({ type, payload }) => this.#decode(type, payload, `segment ${segment}`));
-    const [mark] = decoded;
-    if (mark?.kind !== "batch" || mark.number <= this.#recovered) return;
-    this.#batch = Math.max(this.#batch, mark.number);
-    this.#await(records.slice(1), segment, mark.number);
-    for (const record of decoded) apply(record, "log");
+    for (const { type } of records) this.#mustKnow(type, `segment ${segment}`);
+    const [mark, ...batch] = records;
+    if (mark?.type !== BATCH_TYPE) return;
+    const number = batchNumber(mark.payload);
+    if (number <= this.#recovered) return;
+    this.#batch = Math.max(this.#batch, number);
+    const offsets = batch.map((_, position) => this.#pendingNumber(position));
+    // Copies: these are parts of what was read of the segment.
+    const kept = batch.map(({ type, payload }) => ({ type, payload: Buffer.from(payload) }));
+    this.#await(kept, segment, number);
+    apply(mark, PENDING_FILE, 0);
+    for (const [position, record] of kept.entries()) apply(record, PENDING_FILE, offsets[position] ?? 0);
   }
 
   /** Leaves the current log, if any, and begins the next. On failure there is none, and it may be tried again. */
@@ -138,7 +178,7 @@ export class MetadataLog {
     const path = this.#path("metadata", sequence);
     const file = await this.#files.create(path);
     const header = encodeFileHeader({ kind: "log", sequence, previous: this.#current });
-    const carried = this.#takeUp([], sequence);
+    const carried = this.#takeUp([], sequence, FILE_HEADER_BYTES);
     try {
       await file.write([header, ...carried.buffers], 0);
       await file.datasync();
@@ -164,25 +204,38 @@ export class MetadataLog {
   }
 
   /** Writes and syncs a batch without content, and all that is pending before it. */
-  async append(records: readonly MetadataRecord[]): Promise<{ accept(): void }> {
+  async append(
+    records: readonly RawMetadata[],
+  ): Promise<{ readonly file: number; readonly offsets: readonly number[]; accept(): void }> {
     this.#batch++;
-    return await this.#write(records.map(encodeMetadata));
+    return await this.#write(records);
   }
 
   /**
    * Numbers a batch with content: its records are for the journal, whose sync makes it durable; `accept` is
-   * called then, and they are pending here.
+   * called then, and they are pending here, where `pendingRecord` has them by `file` and `offsets`.
    */
   journal(
-    records: readonly MetadataRecord[],
+    batch: readonly RawMetadata[],
     segment: number,
-  ): { readonly records: readonly RawMetadata[]; accept(): void } {
+  ): {
+    readonly records: readonly RawMetadata[];
+    readonly file: number;
+    readonly offsets: readonly number[];
+    accept(): void;
+  } {
     const number = ++this.#batch;
-    const batch = records.map(encodeMetadata);
     return {
       records: [encodeMetadata({ kind: "batch", number }), ...batch],
+      file: PENDING_FILE,
+      offsets: batch.map((_, position) => this.#pendingNumber(position)),
       accept: () => this.#await(batch, segment, number),
     };
+  }
+
+  /** A record that is pending, by its number; undefined when it has been written. */
+  pendingRecord(number: number): RawMetadata | undefined {
+    return this.#pending[(number - this.#firstPending) >>> 0];
   }
 
   /** Whether so much is pending that it should be written. */
@@ -202,6 +255,11 @@ export class MetadataLog {
     written.accept();
   }
 
+  /** The number the pending record behind `position` others will have; numbers are 32 bits and start over. */
+  #pendingNumber(position: number): number {
+    return (this.#firstPending + this.#pending.length + position) >>> 0;
+  }
+
   #await(records: readonly RawMetadata[], segment: number, number: number): void {
     for (const record of records) {
       this.#pending.push(record);
@@ -215,34 +273,49 @@ export class MetadataLog {
    * What is pending and `batch` as one write. Its only batch mark stands in front, so that a hole in it is
    * read as its end; what is whole is told behind it, and found in journals where it is not.
    */
-  #takeUp(batch: readonly RawMetadata[], sequence: number) {
+  #takeUp(batch: readonly RawMetadata[], sequence: number, start: number) {
     const upTo = (through: number) => encodeMetadata({ kind: "journal", through, ...this.#nextPlace() });
-    const count = this.#pending.length;
+    const carried = this.#pending.slice();
+    const count = carried.length;
+    const first = this.#firstPending;
     const records = [encodeMetadata({ kind: "batch", number: this.#batch })];
-    if (count > 0) records.push(...this.#pending, upTo(this.#pendingThrough));
+    if (count > 0) records.push(...carried, upTo(this.#pendingThrough));
     records.push(...batch, upTo(this.#batch));
-    const buffers = encodeAll(records, sequence);
-    const added = lengthOf(buffers);
+    const buffers: Buffer[] = [];
+    const offsets: number[] = [];
+    let added = 0;
+    for (const { type, payload } of records) {
+      offsets.push(start + added);
+      const framed = encodeRecord(type, payload, sequence);
+      buffers.push(...framed);
+      added += lengthOf(framed);
+    }
+    const file = logNumber(sequence);
     return {
       buffers,
+      file,
+      offsets: offsets.slice(offsets.length - 1 - batch.length, -1),
       accept: () => {
         this.#current.bytes += added;
         this.#logBytes += added;
         this.#pending.splice(0, count);
+        this.#firstPending = (first + count) >>> 0;
         this.#pendingBytes = 0;
         this.#pendingSince = null;
+        for (const [position, record] of carried.entries())
+          this.#placed(record, (first + position) >>> 0, file, offsets[position + 1] ?? 0);
       },
     };
   }
 
-  async #write(batch: readonly RawMetadata[]): Promise<{ accept(): void }> {
+  async #write(batch: readonly RawMetadata[]) {
     const file = this.#file;
     if (file === undefined) throw new Error("Cannot append to the metadata log: none is open.");
     const { sequence, bytes } = this.#current;
-    const { buffers, accept } = this.#takeUp(batch, sequence);
-    await file.write(buffers, bytes);
+    const write = this.#takeUp(batch, sequence, bytes);
+    await file.write(write.buffers, bytes);
     await file.datasync();
-    return { accept };
+    return write;
   }
 
   /** Whether the logs have outgrown what a checkpoint would hold. */
@@ -250,18 +323,53 @@ export class MetadataLog {
     return this.#logs > MOST_LOGS || this.#logBytes > Math.max(leastBytes, 2 * this.#checkpointBytes);
   }
 
+  /** Whether the log is to be left for its length alone. */
+  get isLong(): boolean {
+    return this.#current.bytes > LONGEST_LOG_BYTES;
+  }
+
+  /** The file of a place. Missing once a checkpoint stands for it. */
+  pathOf(file: number): string {
+    return this.#path(isCheckpoint(file) ? "checkpoint" : "metadata", sequenceOf(file));
+  }
+
   /**
    * Writes the state to a checkpoint that covers every log but the current one, then deletes those. The
-   * caller has just called `startLog`. `state` is pulled in steps while new batches are appended: a state
-   * that is newer than the covered logs is fine, since records set and never add (metadata.ts).
+   * caller has just called `startLog`. `state` is pulled in chunks while new batches are appended: a state
+   * that is newer than the covered logs is fine, since records set and never add (metadata.ts). `written`
+   * hears where each record of a chunk will be; `named` is called when the checkpoint is durable, with its
+   * number, and before anything is deleted.
    */
-  async checkpoint(state: Iterable<MetadataRecord>): Promise<void> {
+  async checkpoint(
+    state: AsyncIterable<readonly RawMetadata[]>,
+    steps: {
+      readonly written: (chunk: readonly RawMetadata[], offsets: readonly number[]) => void;
+      readonly named: (file: number) => void;
+    },
+  ): Promise<void> {
     const covered = this.#current.sequence - 1;
     const before = { bytes: this.#logBytes, logs: this.#logs - 1 };
     const path = this.#path("checkpoint", covered);
     const file = await this.#files.create(`${path}.tmp`);
     let position = 0;
     try {
+      const append = async (records: readonly RawMetadata[]): Promise<number[]> => {
+        const offsets: number[] = [];
+        const buffers: Buffer[] = [];
+        let next = position;
+        for (const { type, payload } of records) {
+          offsets.push(next);
+          const framed = encodeRecord(type, payload, covered);
+          buffers.push(...framed);
+          next += lengthOf(framed);
+        }
+        if (next > LONGEST_CHECKPOINT_BYTES) {
+          throw new Error("Cannot write a checkpoint: it would be longer than 4 GiB.");
+        }
+        await file.write(buffers, position);
+        position = next;
+        return offsets;
+      };
       const header = encodeFileHeader({
         kind: "checkpoint",
         sequence: covered,
@@ -270,14 +378,14 @@ export class MetadataLog {
       await file.write([header], 0);
       position += header.length;
       let messages = 0;
-      for (const chunk of chunksOf(state)) {
-        for (const record of chunk) if (record.kind === "message") messages++;
-        const buffers = encodeAll(chunk.map(encodeMetadata), covered);
-        await file.write(buffers, position);
-        position += lengthOf(buffers);
+      let number = 0;
+      for await (const chunk of state) {
+        for (const { type } of chunk) if (type === recordTypes.message) messages++;
+        // Batch marks are where a reader finds its way again behind damage.
+        const offsets = await append([encodeMetadata({ kind: "batch", number: number++ }), ...chunk]);
+        steps.written(chunk, offsets.slice(1));
       }
-      const end = encodeAll([encodeMetadata({ kind: "checkpointEnd", messages })], covered);
-      await file.write(end, position);
+      await append([encodeMetadata({ kind: "checkpointEnd", messages })]);
       await file.datasync();
       await file.close();
     } catch (error) {
@@ -290,6 +398,7 @@ export class MetadataLog {
     this.#checkpointBytes = position;
     this.#logBytes -= before.bytes;
     this.#logs -= before.logs;
+    steps.named(checkpointNumber(covered));
     await this.#removeCovered(covered, await this.#files.list(this.#directory));
   }
 
@@ -300,19 +409,26 @@ export class MetadataLog {
   }
 
   /** Gives the damaged bytes; a checkpoint was complete when it got its name, so a cut is damage as well. */
-  async #readCheckpoint(sequence: number, apply: ApplyRecord): Promise<number> {
+  async #readCheckpoint(
+    sequence: number,
+    apply: ApplyRecord,
+    expect: (messages: number) => void,
+  ): Promise<number> {
     const file = await this.#files.open(this.#path("checkpoint", sequence));
     try {
       const size = await file.size();
+      const tail = await file.read(64, Math.max(0, size - 64));
+      expect(Number(/"messages":(\d+)\}$/.exec(tail.toString("latin1"))?.[1] ?? 0));
       const header = decodeFileHeader(await file.read(FILE_HEADER_BYTES, 0));
       let complete = false;
       const scan = await scanRecords(file, {
         seed: sequence,
         size,
-        onRecord: (type, payload) => {
-          const record = this.#decode(type, payload, `checkpoint ${sequence}`);
-          complete = record.kind === "checkpointEnd";
-          apply(record, "checkpoint");
+        finished: true,
+        onRecord: (type, payload, offset) => {
+          this.#mustKnow(type, `checkpoint ${sequence}`);
+          complete = type === recordTypes.checkpointEnd;
+          apply({ type, payload }, checkpointNumber(sequence), offset);
         },
       });
       this.#checkpointBytes = size;
@@ -350,9 +466,9 @@ export class MetadataLog {
     return { sound, tornBytes };
   }
 
-  #decode(type: number, payload: Buffer, place: string): MetadataRecord {
-    const record = decodeMetadata({ type, payload });
-    if (record !== null) return record;
+  /** A record of a newer release is not skipped: what it says would be lost. */
+  #mustKnow(type: number, place: string): void {
+    if (isKnownType(type)) return;
     throw new Error(
       `Cannot read the spool: ${place} holds a record of type ${type}, which this release does not know.`,
     );
@@ -383,26 +499,8 @@ function sequencesOf(names: readonly string[], stem: "metadata" | "checkpoint"):
   });
 }
 
-function encodeAll(records: readonly RawMetadata[], seed: number): Buffer[] {
-  return records.flatMap(({ type, payload }) => encodeRecord(type, payload, seed));
-}
-
-/** Lazily: each chunk is taken from the state only when the one before is written. */
-function* chunksOf(state: Iterable<MetadataRecord>): Generator<MetadataRecord[]> {
-  let chunk: MetadataRecord[] = [];
-  let bytes = 0;
-  let number = 0;
-  for (const record of state) {
-    // Batch marks are where a reader finds its way again behind damage.
-    if (chunk.length === 0) chunk.push({ kind: "batch", number: number++ });
-    chunk.push(record);
-    bytes += record.kind === "message" ? 500 + 200 * record.message.recipients.length : 100;
-    if (bytes < CHECKPOINT_CHUNK_BYTES) continue;
-    yield chunk;
-    chunk = [];
-    bytes = 0;
-  }
-  if (chunk.length > 0) yield chunk;
+function batchNumber(payload: Buffer): number {
+  return (JSON.parse(payload.toString()) as { readonly number: number }).number;
 }
 
 function lengthOf(buffers: readonly Buffer[]): number {

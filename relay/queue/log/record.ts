@@ -9,12 +9,13 @@
  * payload and is seeded with the file's sequence, so that bytes of another file never pass for a record
  * of this one. A length of zero with type zero is what an unwritten disk holds: the end, not a record.
  *
- * Whoever changes the format raises FORMAT_VERSION and keeps reading the versions before.
+ * Whoever changes the format raises FORMAT_VERSION and keeps reading the versions before: a fixture of each
+ * is in test/contract/spool/formats. 1: all in the log, as JSON. 2: batches may be in the journal of a segment
+ * only (segmentJournal.ts). 3: messages, updates and removals in bytes (messageCodec.ts).
  */
 import { crc32 } from "node:zlib";
 
-/** 2: batches may be in the journal of a segment only (segmentJournal.ts). */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 export const FILE_HEADER_BYTES = 32;
 export const RECORD_HEADER_BYTES = 12;
 /** No record is longer: 10,000 recipients with their last replies stay far below. */
@@ -79,7 +80,7 @@ export function encodeRecord(type: number, payload: Buffer, seed: number): [head
   const header = Buffer.alloc(RECORD_HEADER_BYTES);
   header.writeUInt32BE(payload.length, 0);
   header.writeUInt8(type, 4);
-  header.writeUInt32BE(checksum(header, payload, seed), 8);
+  header.writeUInt32BE(checksum(header, 0, payload, seed), 8);
   return [header, payload];
 }
 
@@ -100,11 +101,21 @@ export function readRecord(bytes: Buffer, start: number, seed: number): RecordRe
   const end = payloadStart + length;
   if (bytes.length < end) return { kind: "short", needed: end - start };
   const payload = bytes.subarray(payloadStart, end);
-  const header = bytes.subarray(start, payloadStart);
-  if (checksum(header, payload, seed) !== header.readUInt32BE(8)) return { kind: "none" };
+  if (checksum(bytes, start, payload, seed) !== bytes.readUInt32BE(start + 8)) return { kind: "none" };
   return { kind: "record", type, payload, end };
 }
 
-function checksum(header: Buffer, payload: Buffer, seed: number): number {
-  return crc32(payload, crc32(header.subarray(0, 8), seed));
+/** zlib's CRC-32 of length, type and payload; the first eight bytes here, a call into zlib costs more than they do. */
+function checksum(header: Buffer, start: number, payload: Buffer, seed: number): number {
+  let crc = ~seed;
+  for (let at = start; at < start + 8; at++) {
+    crc = (crcTable[(crc ^ (header[at] ?? 0)) & 0xff] ?? 0) ^ (crc >>> 8);
+  }
+  return crc32(payload, ~crc >>> 0);
 }
+
+const crcTable = Int32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ 0xedb8_8320 : crc >>> 1;
+  return crc;
+});

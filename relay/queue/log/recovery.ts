@@ -13,13 +13,20 @@ import { SpoolError } from "../spool.ts";
 import { BLOCK_BYTES } from "./contentBlocks.ts";
 import { readBlock } from "./contentReader.ts";
 import { type ContentStore, isMissing } from "./contentStore.ts";
-import type { ContentLocation, MetadataRecord } from "./metadata.ts";
-import type { ApplyRecord, MetadataLog } from "./metadataLog.ts";
-import type { SpoolIndex } from "./spoolIndex.ts";
+import { readId } from "./messageCodec.ts";
+import type { MessageColumns } from "./messageColumns.ts";
+import {
+  type ContentLocation,
+  decodeMetadata,
+  encodeMetadata,
+  type MetadataRecord,
+  recordTypes,
+} from "./metadata.ts";
+import { type ApplyRecord, isCheckpoint, type MetadataLog } from "./metadataLog.ts";
 
 export interface RecoveryParts {
   readonly files: Files;
-  readonly index: SpoolIndex;
+  readonly index: MessageColumns;
   readonly metadata: MetadataLog;
   readonly contents: ContentStore;
   readonly log: Log;
@@ -38,17 +45,30 @@ export async function recoverSpool(parts: RecoveryParts): Promise<Recovery> {
   await contents.recover();
   /** Messages that the last batch placed, with the place they had before it, if any. */
   const doubtful = new Map<MessageId, ContentLocation | undefined>();
-  const apply: ApplyRecord = (record, from) => {
-    const { left } = index.apply(record);
-    if (from === "checkpoint") return;
-    // What stands before a journal mark was durable in its segment before it came into the log.
-    if (record.kind === "batch" || record.kind === "journal") doubtful.clear();
-    else if (record.kind === "message") doubtful.set(record.message.id, undefined);
-    else if (record.kind === "moved" && index.get(record.id) !== undefined) doubtful.set(record.id, left);
+  const apply: ApplyRecord = (raw, file, offset) => {
+    const { left } = index.apply(raw, file, offset);
+    if (isCheckpoint(file)) return;
+    switch (raw.type) {
+      case recordTypes.batch:
+      // What stands before a journal mark was durable in its segment before it came into the log.
+      case recordTypes.journal:
+        return doubtful.clear();
+      case recordTypes.message:
+        doubtful.set(readId(raw.payload), undefined);
+        return;
+      case recordTypes.messageJson:
+      case recordTypes.moved: {
+        const record = decodeMetadata(raw);
+        if (record?.kind === "message") doubtful.set(record.message.id, undefined);
+        else if (record?.kind === "moved" && index.has(record.id)) doubtful.set(record.id, left);
+      }
+    }
   };
-  const { tornBytes, damagedBytes, journal } = await metadata.recover(apply);
+  const found = await metadata.recover(apply, (messages) => index.expect(messages));
+  const { damagedBytes, journal } = found;
+  let { tornBytes } = found;
   if (journal !== null) {
-    await contents.readJournals(journal, (records, segment) => {
+    tornBytes += await contents.readJournals(journal, (records, segment) => {
       metadata.recoverJournal(records, segment, apply);
     });
   }
@@ -58,17 +78,17 @@ export async function recoverSpool(parts: RecoveryParts): Promise<Recovery> {
     if (index.get(id) === undefined || (await contentIsSound(parts, id))) continue;
     const correction: MetadataRecord =
       before === undefined ? { kind: "removed", id } : { kind: "moved", id, content: before };
-    index.apply(correction);
+    // Its place is no matter: neither of the two is read again.
+    index.apply(encodeMetadata(correction), 0, 0);
     corrections.push(correction);
     log.warn("withdrew what the last batch did not finish", { id, correction: correction.kind });
   }
 
   let missing = 0;
-  for (const id of index.ids()) {
-    const entry = index.get(id);
-    if (entry === undefined || contents.hold(entry.content, entry.message.sizeBytes)) continue;
+  for (const slot of index.slots()) {
+    if (contents.hold(index.contentAt(slot), index.sizeAt(slot))) continue;
     missing++;
-    log.error("content of a queued message is missing", { id });
+    log.error("content of a queued message is missing", { id: index.idAt(slot) });
   }
   if (damagedBytes > 0 || missing > 0) {
     // Nothing is deleted that might be all that is left of a message.
@@ -91,7 +111,7 @@ async function contentIsSound({ files, index, contents }: RecoveryParts, id: Mes
   try {
     const file = await files.open(path);
     try {
-      const { sizeBytes } = entry.message;
+      const { sizeBytes } = entry;
       for (let number = 0; number * BLOCK_BYTES < sizeBytes; number++) {
         await readBlock(id, { file, offset, sizeBytes }, number);
       }

@@ -1,10 +1,10 @@
 /**
  * Reads the records of a log file in bounded pieces, and judges what is no record: a torn tail when
- * nothing sound follows, damage when a later batch does. Damage is stepped over, up to the next batch mark,
- * so that one bad sector costs its neighbours nothing; the caller says it out loud.
+ * no later batch follows, damage when one does. Damage is stepped over up to the next sound record, so that
+ * one bad sector costs its neighbours nothing; the caller says it out loud.
  */
 import type { StoredFile } from "../files.ts";
-import { BATCH_TYPE } from "./metadata.ts";
+import { BATCH_TYPE, isKnownType } from "./metadata.ts";
 import { FILE_HEADER_BYTES, readRecord, RECORD_HEADER_BYTES } from "./record.ts";
 
 const WINDOW_BYTES = 1024 * 1024;
@@ -24,10 +24,16 @@ export interface ScanOptions {
   readonly seed: number;
   /** Bytes of the file that count. */
   readonly size: number;
-  readonly onRecord: (type: number, payload: Buffer) => void;
+  /** The file was whole when it got its name: whatever cannot be read is damage, no torn batch. */
+  readonly finished?: boolean;
+  /** `offset`: where the record begins in the file. The payload is the callee's for the call only. */
+  readonly onRecord: (type: number, payload: Buffer, offset: number) => void;
 }
 
-export async function scanRecords(file: StoredFile, { seed, size, onRecord }: ScanOptions): Promise<Scan> {
+export async function scanRecords(
+  file: StoredFile,
+  { seed, size, onRecord, finished = false }: ScanOptions,
+): Promise<Scan> {
   let position = FILE_HEADER_BYTES;
   let damagedBytes = 0;
   let windowBytes = WINDOW_BYTES;
@@ -37,7 +43,7 @@ export async function scanRecords(file: StoredFile, { seed, size, onRecord }: Sc
     let taken = 0;
     let read = readRecord(window, taken, seed);
     for (; read.kind === "record"; read = readRecord(window, taken, seed)) {
-      onRecord(read.type, read.payload);
+      onRecord(read.type, read.payload, position + taken);
       taken = read.end;
     }
     position += taken;
@@ -48,12 +54,25 @@ export async function scanRecords(file: StoredFile, { seed, size, onRecord }: Sc
     }
     if (position >= size) break;
     const rest = await file.read(size - position, position);
-    const next = nextBatch(rest, seed);
-    if (next === null) return { end: position, tornBytes: writtenBytes(rest), damagedBytes };
+    const limit = finished ? rest.length : nextBatch(rest, seed);
+    if (limit === null) return { end: position, tornBytes: writtenBytes(rest), damagedBytes };
+    const next = nextRecord(rest, limit, seed);
+    if (next === rest.length) return { end: position, tornBytes: writtenBytes(rest), damagedBytes };
     damagedBytes += next;
     position += next;
   }
   return { end: Math.min(position, size), tornBytes: 0, damagedBytes };
+}
+
+/** Offset of the first sound record behind the start, or `limit`. */
+function nextRecord(bytes: Buffer, limit: number, seed: number): number {
+  for (let start = 1; start + RECORD_HEADER_BYTES <= limit; start++) {
+    // Cheap first: a type there is, and an end within what is searched.
+    if (!isKnownType(bytes[start + 4] ?? 0)) continue;
+    if (start + RECORD_HEADER_BYTES + bytes.readUInt32BE(start) > limit) continue;
+    if (readRecord(bytes, start, seed).kind === "record") return start;
+  }
+  return limit;
 }
 
 /** Offset of the first sound batch mark behind the start, or null. */

@@ -29,12 +29,13 @@ export function encodeJournal(records: readonly RawMetadata[], segment: number):
   return encodeRecord(JOURNAL_TYPE, payload, segment);
 }
 
-/** The records of each journal of a segment from `start` on. What is torn, or no record, is the end. */
-export async function* readJournals(
+/** The records of each journal of a segment from `start` on. What is torn, or no record, is the end, which is told. */
+export async function readJournals(
   file: StoredFile,
   segment: number,
   start: number,
-): AsyncGenerator<readonly RawMetadata[]> {
+  onJournal: (records: readonly RawMetadata[]) => void,
+): Promise<{ readonly end: number }> {
   const size = await file.size();
   let position = Math.max(start, FILE_HEADER_BYTES);
   let windowBytes = WINDOW_BYTES;
@@ -45,19 +46,20 @@ export async function* readJournals(
       windowBytes = Math.max(WINDOW_BYTES, read.needed);
       continue;
     }
-    if (read.kind !== "record") return;
+    if (read.kind !== "record") break;
     windowBytes = WINDOW_BYTES;
     position += read.end;
     if (read.type === FRAME_TYPE) {
       position += storedBytes(read.payload.readUIntBE(FRAME_SIZE_OFFSET, FRAME_SIZE_BYTES));
     } else if (read.type === JOURNAL_TYPE) {
-      yield recordsIn(read.payload, segment);
+      onJournal(recordsIn(read.payload, segment));
     } else {
       throw new Error(
         `Cannot read the spool: segment ${segment} holds a record of type ${read.type}, which this release does not know.`,
       );
     }
   }
+  return { end: position };
 }
 
 function recordsIn(payload: Buffer, segment: number): RawMetadata[] {

@@ -3,18 +3,20 @@
  * it fails it has cost disk space or time, is logged, and is tried again with a later batch.
  */
 import type { Log } from "../../kit/log.ts";
-import type { Instant } from "../../message.ts";
+import type { Instant, MessageId } from "../../message.ts";
 import type { Files } from "../files.ts";
 import { compact } from "./compaction.ts";
 import type { Content, ContentStore } from "./contentStore.ts";
-import type { MetadataRecord } from "./metadata.ts";
+import type { Envelopes } from "./envelopes.ts";
+import type { MessageColumns } from "./messageColumns.ts";
+import { encodeMetadata, type RawMetadata } from "./metadata.ts";
 import type { MetadataLog } from "./metadataLog.ts";
-import type { SpoolIndex } from "./spoolIndex.ts";
 
 export interface UpkeepParts {
   readonly files: Files;
   readonly log: Log;
-  readonly index: SpoolIndex;
+  readonly index: MessageColumns;
+  readonly envelopes: Envelopes;
   readonly metadata: MetadataLog;
   readonly contents: ContentStore;
   readonly now: () => Instant;
@@ -25,10 +27,18 @@ export interface UpkeepParts {
   readonly move: (content: Content) => Promise<void>;
 }
 
+/** Envelopes of a checkpoint that are in memory at a time. */
+const CHECKPOINT_STEP = 512;
+/** After a checkpoint that failed the next is not tried before this: each try begins a log. */
+const CHECKPOINT_PAUSE_MS = 60_000;
+/** Updates chained to envelopes beyond this, and beyond two a message, are worth a checkpoint. */
+const MOST_CHAINED = 100_000;
+
 export class Upkeep {
   readonly #parts: UpkeepParts;
   readonly #running = new Set<Promise<void>>();
   #checkpointing = false;
+  #notBefore = Number.NEGATIVE_INFINITY;
   #compacting = false;
 
   constructor(parts: UpkeepParts) {
@@ -40,13 +50,21 @@ export class Upkeep {
    * checkpoint of the old ones is written while it grows. Rejects when no new log can be had.
    */
   async checkpointIfDue(): Promise<void> {
-    const { metadata, checkpointBytes } = this.#parts;
-    if (this.#checkpointing || !metadata.wantsCheckpoint(checkpointBytes)) return;
+    const { metadata, index, checkpointBytes, now } = this.#parts;
+    const chained = index.chained > MOST_CHAINED + 2 * index.count;
+    const wanted = chained || metadata.wantsCheckpoint(checkpointBytes);
+    if (this.#checkpointing || !wanted || now() < this.#notBefore) {
+      if (metadata.isLong) await metadata.startLog();
+      return;
+    }
     await metadata.startLog();
     this.#checkpointing = true;
     this.start("writing a checkpoint", async () => {
       try {
-        await metadata.checkpoint(this.#state());
+        await this.#checkpoint();
+      } catch (error) {
+        this.#notBefore = now() + CHECKPOINT_PAUSE_MS;
+        throw error;
       } finally {
         this.#checkpointing = false;
       }
@@ -86,12 +104,39 @@ export class Upkeep {
     while (this.#running.size > 0) await Promise.all(this.#running);
   }
 
-  *#state(): Generator<MetadataRecord> {
-    const { index, now } = this.#parts;
-    for (const usage of index.usage(now())) yield { kind: "usage", ...usage };
-    for (const id of index.ids()) {
-      const entry = index.get(id);
-      if (entry !== undefined) yield { kind: "message", message: entry.message, content: entry.content };
+  /** Writes every envelope together with its updates, and has them read from there from then on. */
+  async #checkpoint(): Promise<void> {
+    const { index, metadata } = this.#parts;
+    /** What of the chunk being written lies in which slot. */
+    let written: { readonly slot: number; readonly id: MessageId; readonly chain: number }[] = [];
+    let durable: number | null = null;
+    const chunks = async function* (this: Upkeep): AsyncGenerator<RawMetadata[]> {
+      const { envelopes, now } = this.#parts;
+      const usage = index.usage(now()).map((use) => encodeMetadata({ kind: "usage", ...use }));
+      if (usage.length > 0) yield usage;
+      const slots = [...index.slots()];
+      for (let start = 0; start < slots.length; start += CHECKPOINT_STEP) {
+        const step = await envelopes.records(slots.slice(start, start + CHECKPOINT_STEP));
+        written = step.map(({ slot, id, chain }) => ({ slot, id, chain }));
+        if (step.length > 0) yield step.map(({ record }) => record);
+        written = [];
+      }
+    };
+    index.beginRelocation();
+    try {
+      await metadata.checkpoint(chunks.call(this), {
+        written: (_, offsets) => {
+          for (const [position, { slot, id, chain }] of written.entries()) {
+            index.relocate(slot, id, offsets[position] ?? 0, chain);
+          }
+        },
+        named: (file) => {
+          durable = file;
+          index.endRelocation(file);
+        },
+      });
+    } finally {
+      if (durable === null) index.endRelocation(null);
     }
   }
 }

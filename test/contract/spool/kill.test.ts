@@ -17,6 +17,7 @@ import { silentLog } from "../../../relay/kit/log.ts";
 import { openFileSpool } from "../../../relay/queue/fileSpool.ts";
 import { seededRandom } from "../../support/seededRandom.ts";
 import { contentOf } from "./harness.ts";
+import { recoverAll } from "../../support/spool/recoverAll.ts";
 
 const KILLS = 15;
 const SEED = 20_261_123;
@@ -98,7 +99,7 @@ test(`nothing is lost and nothing comes twice through ${KILLS} kills`, { timeout
       log: silentLog,
       options: { reserveBytes: 0 },
     });
-    const { messages } = await spool.recover();
+    const { messages } = await recoverAll(spool);
     check(
       messages.map((message) => message.id),
       ledger,

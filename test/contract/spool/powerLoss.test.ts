@@ -13,12 +13,13 @@ import { expect, test } from "vitest";
 import { silentLog } from "../../../relay/kit/log.ts";
 import type { Random } from "../../../relay/kit/random.ts";
 import { openFileSpool } from "../../../relay/queue/fileSpool.ts";
-import type { RecoveredSpool, Spool } from "../../../relay/queue/spool.ts";
+import type { Spool } from "../../../relay/queue/spool.ts";
 import { FakeClock } from "../../support/fakeClock.ts";
 import { PowerLossFiles } from "../../support/powerLossFiles.ts";
 import { queuedMessage } from "../../support/queuedMessage.ts";
 import { seededRandom } from "../../support/seededRandom.ts";
 import { contentOf, nthId } from "./harness.ts";
+import { type RecoveredAll, recoverAll } from "../../support/spool/recoverAll.ts";
 
 type Fate = "accepted" | "unknown" | "finishing" | "finished" | "refused";
 
@@ -76,7 +77,7 @@ async function live(spool: Spool, book: Book, random: Random, isDead: () => bool
   await Promise.all([session(), session(), session()]);
 }
 
-async function check(recovered: RecoveredSpool, spool: Spool, book: Book): Promise<void> {
+async function check(recovered: RecoveredAll, spool: Spool, book: Book): Promise<void> {
   const found = recovered.messages.map((message) => message.id);
   const here = new Set(found);
   expect(here.size).toBe(found.length);
@@ -130,7 +131,7 @@ async function story(options: {
     for (const operations of options.lives) {
       const spool = await open();
       let dead = false;
-      await check(await spool.recover(), spool, book);
+      await check(await recoverAll(spool), spool, book);
       for (const fault of options.faults) files.faultAt(fault, "fail");
       files.faultAt(operations, "die");
       const last = files.operations + operations;
@@ -139,7 +140,7 @@ async function story(options: {
       await spool.close();
     }
     const spool = await open();
-    await check(await spool.recover(), spool, book);
+    await check(await recoverAll(spool), spool, book);
     await spool.close();
     return book.fates.size;
   } finally {

@@ -5,6 +5,7 @@ import type { RecipientUpdate, Spool, SpoolHealth } from "../../../relay/queue/s
 import { SpoolError } from "../../../relay/queue/spool.ts";
 import { queuedMessage, recipient } from "../../support/queuedMessage.ts";
 import { contentOf, harnesses, nthId, put, type Stage } from "./harness.ts";
+import { recoverAll } from "../../support/spool/recoverAll.ts";
 
 const last = {
   at: 7,
@@ -38,7 +39,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
   }
 
   test("a new spool is empty, sound, and knows when it was created", async () => {
-    expect(await spool.recover()).toEqual({
+    expect(await recoverAll(spool)).toEqual({
       messages: [],
       usage: [],
       createdAt: stage.clock.now(),
@@ -68,7 +69,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     });
     await stage.clock.advance(1000);
 
-    const recovered = await (await killed()).recover();
+    const recovered = await recoverAll(await killed());
 
     expect(recovered).toEqual({ messages: [message], usage: [], createdAt, tornBytes: 0 });
     expect(await contentOf(spool, nthId(1))).toBe("Subject: a\r\n\r\nbody\r\n");
@@ -83,7 +84,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     await aborted.abort();
     await aborted.abort();
 
-    expect((await (await killed()).recover()).messages).toEqual([]);
+    expect((await recoverAll(await killed())).messages).toEqual([]);
     await expect(contentOf(spool, nthId(1))).rejects.toThrow(/01J0+1/);
   });
 
@@ -97,7 +98,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     }
 
     for (const reopen of [false, true]) {
-      if (reopen) await (await killed()).recover();
+      if (reopen) await recoverAll(await killed());
       for (const [n, size] of sizes.entries()) {
         expect(await contentOf(spool, nthId(n))).toBe(text(size));
         for (const [start, end] of [
@@ -163,7 +164,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     await spool.record([{ id: nthId(1), changes: [{ index: 1, recipient: deferred }] }, final(nthId(1), 0)]);
     await spool.record([final(nthId(2))]);
 
-    const { messages } = await (await killed()).recover();
+    const { messages } = await recoverAll(await killed());
 
     expect(messages.map((message) => message.id)).toEqual([nthId(1)]);
     expect(messages[0]?.recipients).toEqual([
@@ -175,7 +176,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     await spool.record([final(nthId(1), 2)]);
     await spool.record([final(nthId(1), 2)]);
     await expect(contentOf(spool, nthId(1))).rejects.toThrow(SpoolError);
-    expect((await (await killed()).recover()).messages).toEqual([]);
+    expect((await recoverAll(await killed())).messages).toEqual([]);
   });
 
   test("states recorded at the same time for recipients of one message all count", async () => {
@@ -184,7 +185,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     await put(spool, nthId(1), "one", { recipients });
     await Promise.all(recipients.map((_, index) => spool.record([final(nthId(1), index)])));
 
-    expect((await (await killed()).recover()).messages).toEqual([]);
+    expect((await recoverAll(await killed())).messages).toEqual([]);
   });
 
   test("messages handed out by recover() do not change when states are recorded", async () => {
@@ -192,7 +193,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     await put(spool, nthId(1), "one", {
       recipients: [recipient({ address: "a@x.test" }), recipient({ address: "b@x.test" })],
     });
-    const { messages } = await (await killed()).recover();
+    const { messages } = await recoverAll(await killed());
     const before = structuredClone(messages);
     await spool.record([final(nthId(1), 0)]);
 
@@ -208,7 +209,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     await spool.recordUsage([{ counter: "a|google|2026-11-23", taken: 7 }]);
     await spool.recordUsage([{ counter: "a|google|2026-11-23", taken: 6 }]);
 
-    expect((await (await killed()).recover()).usage).toEqual([
+    expect((await recoverAll(await killed())).usage).toEqual([
       { counter: "a|google|2026-11-23", taken: 7 },
       { counter: "a|total|2026-11-23", taken: 9 },
     ]);
@@ -221,7 +222,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     await spool.recordUsage([{ counter: "new", taken: 1 }]);
     await stage.clock.advance(10 * 86_400_000);
 
-    expect((await (await killed()).recover()).usage).toEqual([{ counter: "new", taken: 1 }]);
+    expect((await recoverAll(await killed())).usage).toEqual([{ counter: "new", taken: 1 }]);
   });
 
   test("recovered messages are in the order of their acceptance", async () => {
@@ -234,7 +235,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
       await put(spool, nthId(n), "x", { receivedAt });
     }
 
-    const { messages } = await (await killed()).recover();
+    const { messages } = await recoverAll(await killed());
     expect(messages.map((message) => message.receivedAt)).toEqual([100, 200, 300]);
   });
 
@@ -250,7 +251,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
         await spool.record(done.map((id) => final(id)));
         for (const id of done) left.delete(id);
       }
-      const { messages } = await (await killed()).recover();
+      const { messages } = await recoverAll(await killed());
       expect(messages.map((message) => message.id).toSorted()).toEqual([...left].toSorted());
       for (const id of left) expect(await contentOf(spool, id)).toBe(`content of ${id}`);
     }
@@ -278,7 +279,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     await put(spool, nthId(4), "after");
     await put(spool, nthId(2), "again");
 
-    const { messages } = await (await killed()).recover();
+    const { messages } = await recoverAll(await killed());
     expect(messages.map((message) => message.id).toSorted()).toEqual([nthId(1), nthId(2), nthId(4)]);
     expect(await contentOf(spool, nthId(2))).toBe("again");
   });
@@ -298,7 +299,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     expect(await spool.probe()).toEqual({ state: "Ok" });
     await put(spool, nthId(3), "after");
 
-    const { messages } = await (await killed()).recover();
+    const { messages } = await recoverAll(await killed());
     expect(messages.map((message) => message.id).toSorted()).toEqual([nthId(2), nthId(3)]);
   });
 
@@ -320,7 +321,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     await expect(commit(nthId(2), { recipients: [] })).rejects.toThrow(/no recipient waits/);
     await expect(commit(nthId(1), {})).rejects.toThrow(/queued already/);
     await expect(spool.record([final(nthId(1), 4)])).rejects.toThrow(/Cannot record recipient 4/);
-    const { messages } = await (await killed()).recover();
+    const { messages } = await recoverAll(await killed());
     expect(messages.map((message) => message.id)).toEqual([nthId(1)]);
     expect(await contentOf(spool, nthId(1))).toBe("one");
   });
@@ -338,6 +339,6 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     await expect(spool.recordUsage([{ counter: "a", taken: 1 }])).rejects.toThrow(/closed/);
     await expect(spool.probe()).rejects.toThrow(/closed/);
     await spool.close();
-    expect((await (await killed()).recover()).messages.map((message) => message.id)).toEqual([nthId(1)]);
+    expect((await recoverAll(await killed())).messages.map((message) => message.id)).toEqual([nthId(1)]);
   });
 });

@@ -31,8 +31,10 @@ function pointedSpool(spool: Spool): Spool {
       phase.isRecovering = true;
       const recovered = await within("recovery.before", "recovery.after", () => spool.recover());
       phase.isRecovering = false;
-      for (const message of recovered.messages) know(message);
-      return recovered;
+      const waiting = [...recovered.waiting];
+      for (const message of await spool.load(waiting.map(({ id }) => id)))
+        if (message !== null && !(message instanceof Error)) know(message);
+      return { ...recovered, waiting };
     },
     async begin(id) {
       return pointedWriter(await spool.begin(id), know);
@@ -52,6 +54,7 @@ function pointedSpool(spool: Spool): Spool {
       );
     },
     recordUsage: (records) => spool.recordUsage(records),
+    load: (ids) => spool.load(ids),
     atHand: (id) => spool.atHand(id),
     read: (id, range) => spool.read(id, range),
     get health() {

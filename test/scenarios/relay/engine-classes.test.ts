@@ -138,10 +138,10 @@ test("what waits is listed and explained with its class", async () => {
   await story.send({ to: "two@inbox.test", queueClass: "transactional" });
   const gone = await story.send({ to: "three@inbox.test", queueClass: "gone" });
 
-  expect(story.engine.explain(bulk)).toMatchObject({ queueClass: "bulk", priority: "Low" });
-  expect(story.engine.explain(gone)).toMatchObject({ queueClass: "gone", priority: "Normal" });
+  expect(await story.engine.explain(bulk)).toMatchObject({ queueClass: "bulk", priority: "Low" });
+  expect(await story.engine.explain(gone)).toMatchObject({ queueClass: "gone", priority: "Normal" });
   expect((await story.engine.message(bulk))?.queueClass).toBe("bulk");
-  const { sites } = story.engine.queueListing();
+  const { sites } = await story.engine.queueListing();
   expect(sites.map(({ site, queueClass, recipients }) => [site, queueClass, recipients])).toEqual([
     ["mx.inbox.test", "transactional", 1],
     ["mx.inbox.test", "gone", 1],

@@ -11,7 +11,7 @@ test("a deferred message tells how often it was tried, what it heard, under whic
   story.peers.on("@inbox.test", refused("450 4.2.0 try later"));
   const id = await story.send({ to: "one@inbox.test" });
 
-  const told = explanation.parse(story.engine.explain(id));
+  const told = explanation.parse(await story.engine.explain(id));
 
   expect(told).toMatchObject({
     pod: "mail-0",
@@ -45,7 +45,11 @@ test("while DNS is asked, a message says so", async () => {
   const story = await QueueDriver.open();
   story.dns.hold();
   const id = await story.send({ to: "one@inbox.test" });
-  expect(story.why(id)).toEqual({ kind: "Due", text: "looking up where inbox.test takes mail", until: null });
+  expect(await story.why(id)).toEqual({
+    kind: "Due",
+    text: "looking up where inbox.test takes mail",
+    until: null,
+  });
   story.dns.release();
   await story.settle();
   expect(story.peers.delivered).toEqual(["one@inbox.test"]);
@@ -59,7 +63,7 @@ test("of several limits the one that ends last binds, and the others are named a
 
   const id = await story.send({ to: "one@gmail.test" });
 
-  const [waiting] = story.engine.explain(id)?.waiting ?? [];
+  const [waiting] = (await story.engine.explain(id))?.waiting ?? [];
   expect(waiting?.rule.kind).toBe("Backoff");
   expect(waiting?.nextLimits).toEqual([
     expect.stringMatching(/^tried 1 time, last 421 4\.7\.28 .*next try at 2026-11-23 12:0[45]/),
@@ -69,7 +73,7 @@ test("of several limits the one that ends last binds, and the others are named a
   ]);
 
   story.apply(aConfig({ ...story.config, paused: true, sources: [source] }));
-  const [paused] = story.engine.explain(id)?.waiting ?? [];
+  const [paused] = (await story.engine.explain(id))?.waiting ?? [];
   expect(paused?.rule.kind).toBe("RelayPaused");
   expect(paused?.nextTryAt).toBeNull();
   expect(paused?.nextLimits[0]).toMatch(/^provider google on address a is silent/);
@@ -87,12 +91,12 @@ test("a message that cannot be signed waits with the reason, and is no attempt",
   });
   const id = await story.send({ to: "one@inbox.test" });
 
-  expect(story.why(id)).toEqual({
+  expect(await story.why(id)).toEqual({
     kind: "Retry",
     text: "key r2611 of example.test cannot be read; looked at again at 2026-11-23 12:01:00Z",
     until: "2026-11-23T12:01:00.000Z",
   });
-  expect(story.engine.explain(id)?.waiting[0]?.attempts).toBe(0);
+  expect((await story.engine.explain(id))?.waiting[0]?.attempts).toBe(0);
 
   keys = true;
   await story.clock.advance(1 * minutes);
@@ -110,7 +114,7 @@ test("the queue is listed by site, with the rule that keeps most of it and a sam
   await story.send({ to: ["two@company.test", "three@company.test"] });
   await story.send({ to: "four@partner.test" });
 
-  const listing = queueListing.parse(story.engine.queueListing());
+  const listing = queueListing.parse(await story.engine.queueListing());
 
   expect(
     listing.sites.map(({ site, provider, recipients, oldestSeconds, rule }) => [

@@ -83,7 +83,7 @@ test("a site that nothing has gone well with gets two connections, and all of th
   for (let index = 0; index < 40; index++) ids.push(await story.send({ to: `u${index}@new.test` }));
 
   expect(story.peers.running).toBe(2);
-  expect(story.why(ids.at(-1) ?? "")).toEqual({
+  expect(await story.why(ids.at(-1) ?? "")).toEqual({
     kind: "ConnectionLimit",
     text: "all 2 connections of address a to site mx.new.test are in use: the first messages to a site have to go well before it gets more",
     until: null,
@@ -138,7 +138,7 @@ test("while every place is taken, a message says so", async () => {
   await story.clock.advance(31 * seconds);
   const id = await story.send({ to: "one@alive.test" });
 
-  expect(story.why(id)).toEqual({
+  expect(await story.why(id)).toEqual({
     kind: "Due",
     text: "in turn: 1 ready for this site, 0 under way; all 2 transactions to sites that have not answered lately are in use, and 1 slow ones",
     until: null,

@@ -18,12 +18,12 @@ test("a day's allowance is spent to the last recipient, and the rest goes after 
 
   expect(story.peers.delivered).toHaveLength(10);
   expect(story.used()).toMatchObject({ "a total 2026-11-23": 10, "a other 2026-11-23": 10 });
-  expect(story.why(id)).toEqual({
+  expect(await story.why(id)).toEqual({
     kind: "Allowance",
     text: "the day's allowance is spent: 10 of 10 used on a (warm-up, 2026-11-23); sending goes on at 2026-11-24 00:00:00Z",
     until: "2026-11-24T00:00:00.000Z",
   });
-  expect(story.engine.explain(id)?.waiting[0]?.attempts).toBe(0);
+  expect((await story.engine.explain(id))?.waiting[0]?.attempts).toBe(0);
   expect(story.engine.report().restraints).toMatchObject([
     { source: "a", kind: "Allowance", until: "2026-11-24T00:00:00.000Z" },
   ]);
@@ -57,7 +57,7 @@ test("a provider's part of the allowance binds that provider only", async () => 
   await story.send({ to: many(7, "inbox.test") });
 
   expect(story.peers.delivered).toHaveLength(10);
-  expect(story.why(waiting)?.text).toContain("3 of 3 used for google on a (warm-up, 2026-11-23)");
+  expect((await story.why(waiting))?.text).toContain("3 of 3 used for google on a (warm-up, 2026-11-23)");
   expect(story.used()).toMatchObject({ "a google 2026-11-23": 3, "a total 2026-11-23": 10 });
 });
 
@@ -82,7 +82,7 @@ test("units that come back are used by whoever waits for them, not only after mi
   await story.send({ to: "two@elsewhere.test" });
   const third = await story.send({ to: "three@google.test" });
   google(story, "google.test");
-  expect(story.why(third)).toMatchObject({ kind: "Allowance", until: "2026-11-24T00:00:00.000Z" });
+  expect(await story.why(third)).toMatchObject({ kind: "Allowance", until: "2026-11-24T00:00:00.000Z" });
 
   story.peers.on("one@inbox.test", refused("550 5.1.1 no such user"));
   story.peers.release();
@@ -113,7 +113,7 @@ test("before the first row of an address nothing is sent from it", async () => {
   const story = await QueueDriver.open({ config: aConfig({ sources: [source] }) });
 
   const id = await story.send({ to: "one@inbox.test" });
-  expect(story.why(id)).toMatchObject({ kind: "Allowance", until: "2026-11-25T00:00:00.000Z" });
+  expect(await story.why(id)).toMatchObject({ kind: "Allowance", until: "2026-11-25T00:00:00.000Z" });
 
   await story.clock.advance(36 * hours);
   expect(story.peers.delivered).toEqual(["one@inbox.test"]);
@@ -128,7 +128,7 @@ test("a limit lowered below what is used stops the rest; a limit raised lets it 
   story.apply(withLimit(5));
   const id = await story.send({ to: many(8, "inbox.test") });
   expect(story.peers.delivered).toHaveLength(8);
-  expect(story.why(id)?.text).toContain("8 of 5 used on a");
+  expect((await story.why(id))?.text).toContain("8 of 5 used on a");
 
   story.apply(withLimit(12));
   await story.settle();
@@ -165,7 +165,7 @@ test("Gmail's rate limit: ten minutes of silence, then one connection, then one 
   for (const to of many(12, "gmail.test")) waiting.push(await story.send({ to }));
 
   expect(story.peers.jobs).toHaveLength(1);
-  expect(story.engine.explain(waiting[0] ?? "")?.waiting[0]).toMatchObject({
+  expect((await story.engine.explain(waiting[0] ?? ""))?.waiting[0]).toMatchObject({
     site: "gmail-smtp-in.l.google.com",
     provider: "google",
     rule: {
@@ -176,7 +176,7 @@ test("Gmail's rate limit: ten minutes of silence, then one connection, then one 
     },
     nextLimits: ["then 1 connection, one more each time as many messages went well"],
   });
-  expect(story.engine.explain(told)?.waiting[0]?.last).toMatchObject({
+  expect((await story.engine.explain(told))?.waiting[0]?.last).toMatchObject({
     code: 421,
     rule: "google/rate-4.7.28",
   });
@@ -240,7 +240,7 @@ test("a paused address finishes what is in flight and starts nothing", async () 
   await story.settle();
 
   expect(story.peers.delivered).toEqual(["flying@inbox.test"]);
-  expect(story.why(id)).toEqual({
+  expect(await story.why(id)).toEqual({
     kind: "SourcePaused",
     text: "address a is paused: PTR is missing",
     until: null,
@@ -268,14 +268,14 @@ test("a held domain waits while the others send, and expires all the same", asyn
   await story.send({ to: "three@inbox.test", sendingDomain: "other.test" });
 
   expect(story.peers.delivered).toEqual(["three@inbox.test"]);
-  expect(story.why(waits)).toEqual({
+  expect(await story.why(waits)).toEqual({
     kind: "DomainHeld",
     text: "sending domain example.test is held: DKIM key not published",
     until: null,
   });
 
   await story.clock.advance(1 * hours);
-  expect(story.engine.explain(brief)).toBeNull();
+  expect(await story.engine.explain(brief)).toBeNull();
   expect(story.notices[0]?.recipients[0]?.recipient).toMatchObject({
     attempts: 0,
     state: { reason: "Expired" },
@@ -293,8 +293,8 @@ test("a paused relay accepts and keeps, and mail expires in it", async () => {
 
   await story.clock.advance(2 * hours);
   expect(story.peers.jobs).toHaveLength(0);
-  expect(story.engine.explain(brief)).toBeNull();
-  expect(story.why(id)).toEqual({
+  expect(await story.engine.explain(brief)).toBeNull();
+  expect(await story.why(id)).toEqual({
     kind: "RelayPaused",
     text: "relay mail is paused (spec.paused)",
     until: null,
@@ -311,10 +311,10 @@ test("mail that waits for its allowance expires as well", async () => {
 
   const id = await story.send({ to: "one@inbox.test", from: "", expiresInMs: 30 * hours });
   await story.clock.advance(29 * hours);
-  expect(story.why(id)).toMatchObject({ kind: "Allowance" });
+  expect(await story.why(id)).toMatchObject({ kind: "Allowance" });
   await story.clock.advance(1 * hours);
 
-  expect(story.engine.explain(id)).toBeNull();
+  expect(await story.engine.explain(id)).toBeNull();
   expect(story.engine.report().queue.messages).toBe(0);
 });
 
@@ -329,7 +329,7 @@ test("no more transactions at once than the provider takes from an address, what
   for (const domain of domains) ids.push(await story.send({ to: `one@${domain}` }));
 
   expect(story.peers.running).toBe(5);
-  expect(story.why(ids.at(-1) ?? "")).toMatchObject({
+  expect(await story.why(ids.at(-1) ?? "")).toMatchObject({
     kind: "ConnectionLimit",
     text: expect.stringMatching(
       /^all 5 connections of address a to provider office365 are in use: the limit of office365/,
@@ -390,7 +390,7 @@ test("a smart host gets its port, its TLS and its password, and its absence boun
 
   const id = await story.send({ to: ["one@partner.test", "two@eu.partner.test"] });
   expect(story.notices).toHaveLength(0);
-  expect(story.why(id)).toMatchObject({ kind: "Retry" });
+  expect(await story.why(id)).toMatchObject({ kind: "Retry" });
 
   story.dns.mx("smtp.partner.test", "smtp.partner.test");
   await story.clock.advance(6 * minutes);
@@ -408,7 +408,7 @@ test("a smart host gets its port, its TLS and its password, and its absence boun
 test("a route without addresses says so, and a new configuration sends its mail", async () => {
   const story = await QueueDriver.open({ config: aConfig({ sources: [] }) });
   const id = await story.send({ to: "one@inbox.test" });
-  expect(story.why(id)).toEqual({
+  expect(await story.why(id)).toEqual({
     kind: "NoSource",
     text: "pod mail-0 has no address of pool default (route rest)",
     until: null,
@@ -420,7 +420,7 @@ test("a route without addresses says so, and a new configuration sends its mail"
     }),
   );
   await story.settle();
-  expect(story.why(id)).toEqual({
+  expect(await story.why(id)).toEqual({
     kind: "NoSource",
     text: "no route of the configuration takes inbox.test",
     until: null,

@@ -34,7 +34,7 @@ test("mail waits for the address and says so; no attempt is counted, and it leav
   await clock.advance(30 * minutes);
 
   expect(peers.jobs).toEqual([]);
-  expect(driver.why(id)).toEqual({
+  expect(await driver.why(id)).toEqual({
     kind: "SourceMissing",
     text: `address a is not on this pod: ${fault}`,
     until: null,
@@ -72,7 +72,7 @@ test("an address that goes away is found missing while nothing is sent", async (
 test("a new configuration with another address is not held to what was said of the former", async () => {
   const driver = await open(new Set(["127.0.0.1"]), a);
   const id = await driver.send({ to: "one@inbox.test" });
-  expect(driver.why(id)).toMatchObject({ kind: "SourceMissing" });
+  expect(await driver.why(id)).toMatchObject({ kind: "SourceMissing" });
 
   driver.apply(aConfig({ sources: [{ ...a, address: "127.0.0.1" }] }));
   await driver.settle();
@@ -86,12 +86,12 @@ test("with real sockets: a bind that fails is no attempt and no bounce, whoever 
   story = driver;
   const id = await driver.send({ to: "one@inbox.test" });
 
-  await vi.waitFor(() =>
-    expect(driver.why(id)).toMatchObject({
+  await vi.waitFor(async () =>
+    expect(await driver.why(id)).toMatchObject({
       kind: "SourceMissing",
       text: expect.stringContaining(fault) as string,
     }),
   );
-  expect(driver.engine.explain(id)?.waiting).toMatchObject([{ attempts: 0 }]);
+  expect((await driver.engine.explain(id))?.waiting).toMatchObject([{ attempts: 0 }]);
   expect(await bindFault("192.0.2.1")).toBe(fault);
 });

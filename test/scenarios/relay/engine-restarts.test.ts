@@ -19,11 +19,11 @@ test("after kill -9 every recipient that was not recorded comes back, with its a
   story.peers.release();
   await story.start();
 
-  expect(story.engine.explain(id)?.waiting).toMatchObject([
+  expect((await story.engine.explain(id))?.waiting).toMatchObject([
     { address: "later@inbox.test", attempts: 1, rule: { kind: "Retry" }, last: { code: 450 } },
   ]);
   // In flight at the kill: delivered once more, which is the bound on duplicates.
-  expect(story.engine.explain(flying)).toBeNull();
+  expect(await story.engine.explain(flying)).toBeNull();
   expect(story.peers.delivered.filter((address) => address === "now@inbox.test")).toHaveLength(1);
   expect(story.peers.delivered.filter((address) => address === "flying@inbox.test")).toHaveLength(2);
 });
@@ -73,7 +73,7 @@ test("a stop breaks off what outlasts the grace and gives it back untouched", as
 
   await story.start();
   expect(story.peers.delivered).toEqual(["one@tarpit.test"]);
-  expect(story.engine.explain(id)).toBeNull();
+  expect(await story.engine.explain(id)).toBeNull();
 });
 
 test("a clean stop keeps the exact use of an allowance, kill -9 at most writes off a small lease", async () => {

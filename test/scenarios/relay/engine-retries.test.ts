@@ -17,7 +17,7 @@ test("a message is delivered at once, signed, and leaves the queue and the disk"
     port: 25,
     sizeBytes: story.peers.jobs[0]?.content.length,
   });
-  expect(story.engine.explain(id)).toBeNull();
+  expect(await story.engine.explain(id)).toBeNull();
   expect(story.disk.contents.size).toBe(0);
   expect(story.engine.report()).toMatchObject({
     queue: { messages: 0, recipients: 0, oldestSeconds: null },
@@ -48,7 +48,7 @@ test("after its expiry a message bounces with one notice, and the notice is deli
   const id = await story.send({ to: "one@inbox.test" });
   await story.clock.advance(5 * days + 1 * minutes);
 
-  expect(story.engine.explain(id)).toBeNull();
+  expect(await story.engine.explain(id)).toBeNull();
   expect(story.notices).toHaveLength(1);
   expect(story.notices[0]?.recipients[0]).toMatchObject({
     action: "failed",
@@ -83,7 +83,7 @@ test("each recipient of a message has its own end", async () => {
     "ok@inbox.test",
     "sender@example.test",
   ]);
-  expect(story.engine.explain(id)).toBeNull();
+  expect(await story.engine.explain(id)).toBeNull();
 });
 
 test("recipients of many domains at one site share transactions of at most a hundred", async () => {
@@ -129,13 +129,13 @@ test("a domain that does not exist bounces at once; one whose DNS fails is tried
   const gone = await story.send({ to: "one@nowhere.test" });
   const shaky = await story.send({ to: "one@shaky.test" });
 
-  expect(story.engine.explain(gone)).toBeNull();
+  expect(await story.engine.explain(gone)).toBeNull();
   expect(story.notices[0]?.recipients[0]?.recipient.last).toMatchObject({
     enhanced: "5.1.2",
     rule: "dns/5.1.2",
   });
-  expect(story.why(shaky)).toMatchObject({ kind: "Retry" });
-  expect(story.why(shaky)?.text).toContain("SERVFAIL for shaky.test");
+  expect(await story.why(shaky)).toMatchObject({ kind: "Retry" });
+  expect((await story.why(shaky))?.text).toContain("SERVFAIL for shaky.test");
 
   story.dns.answers.delete("shaky.test");
   await story.clock.advance(6 * minutes);
@@ -199,12 +199,12 @@ test("a site that cannot be reached is left alone as a whole, and its mail is no
   const second = await story.send({ to: "two@down.test" });
 
   expect(story.peers.jobs).toHaveLength(1);
-  expect(story.why(second)).toMatchObject({ kind: "Backoff" });
-  expect(story.why(second)?.text).toMatch(
+  expect(await story.why(second)).toMatchObject({ kind: "Backoff" });
+  expect((await story.why(second))?.text).toMatch(
     /^site mx\.down\.test is not tried from address a until .*connection timed out, rule session\/connect/,
   );
-  expect(story.engine.explain(second)?.waiting[0]?.attempts).toBe(0);
-  expect(story.engine.explain(first)?.waiting[0]).toMatchObject({
+  expect((await story.engine.explain(second))?.waiting[0]?.attempts).toBe(0);
+  expect((await story.engine.explain(first))?.waiting[0]).toMatchObject({
     attempts: 1,
     last: { code: 0, enhanced: "4.4.1", text: "connection timed out" },
   });

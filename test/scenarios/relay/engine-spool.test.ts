@@ -15,7 +15,7 @@ test("while outcomes cannot be recorded nothing more is delivered; when they can
   await story.settle();
 
   expect(story.peers.delivered).toEqual(["one@inbox.test", "two@elsewhere.test"]);
-  expect(story.why(first)).toMatchObject({
+  expect(await story.why(first)).toMatchObject({
     kind: "SpoolFailed",
     text: expect.stringContaining("no space left on device"),
   });
@@ -29,8 +29,8 @@ test("while outcomes cannot be recorded nothing more is delivered; when they can
 
   story.disk.failure = null;
   await story.clock.advance(1 * minutes);
-  expect(story.engine.explain(first)).toBeNull();
-  expect(story.engine.explain(second)).toBeNull();
+  expect(await story.engine.explain(first)).toBeNull();
+  expect(await story.engine.explain(second)).toBeNull();
   expect(story.peers.jobs).toHaveLength(2);
   expect(story.disk.contents.size).toBe(0);
   expect(story.engine.report().spool).toEqual({ state: "Ok", reason: "" });
@@ -46,7 +46,7 @@ test("units of an allowance that the disk did not promise are not spent", async 
   await story.settle();
 
   expect(story.peers.jobs).toHaveLength(0);
-  expect(story.why(id)).toMatchObject({ kind: "SpoolFailed" });
+  expect(await story.why(id)).toMatchObject({ kind: "SpoolFailed" });
   expect(story.used()).toEqual({ "a total 2026-11-23": 0 });
 
   story.disk.failure = null;
@@ -69,12 +69,12 @@ test("on a full disk delivery goes on, and a bounce waits until its notice has r
     "delivered",
   ]);
   expect(story.peers.delivered).toEqual(["fine@inbox.test"]);
-  expect(story.why(id)?.text).toBe("refused or expired; the notice to its sender is being stored");
+  expect((await story.why(id))?.text).toBe("refused or expired; the notice to its sender is being stored");
 
   story.disk.full = false;
   await story.spool.probe();
   await story.clock.advance(30 * seconds);
-  expect(story.engine.explain(id)).toBeNull();
+  expect(await story.engine.explain(id)).toBeNull();
   expect(story.peers.delivered).toEqual(["fine@inbox.test", "sender@example.test"]);
   expect(story.notices).toHaveLength(1);
 });
@@ -122,9 +122,9 @@ test("expiry holds on a disk that failed meanwhile", async () => {
   const id = await story.send({ to: "one@inbox.test", from: "" });
   story.disk.failure = "input/output error";
   await story.clock.advance(6 * days);
-  expect(story.why(id)?.kind).toBe("SpoolFailed");
+  expect((await story.why(id))?.kind).toBe("SpoolFailed");
 
   story.disk.failure = null;
   await story.clock.advance(2 * minutes);
-  expect(story.engine.explain(id)).toBeNull();
+  expect(await story.engine.explain(id)).toBeNull();
 });

@@ -18,6 +18,7 @@ import { silentLog } from "../../../relay/kit/log.ts";
 import { openFileSpool } from "../../../relay/queue/fileSpool.ts";
 import { queuedMessage } from "../queuedMessage.ts";
 import { seededRandom } from "../seededRandom.ts";
+import { recoverAll } from "./recoverAll.ts";
 
 const [directory = "", seed = "1", life = "0"] = process.argv.slice(2);
 const random = seededRandom(Number(seed) * 1000 + Number(life));
@@ -37,7 +38,7 @@ const spool = await openFileSpool({
     inlineBytes: 32 * 1024,
   },
 });
-const { messages } = await spool.recover();
+const { messages } = await recoverAll(spool);
 say(`recovered ${messages.map((message) => message.id).join(" ")}`);
 
 let next = 0;

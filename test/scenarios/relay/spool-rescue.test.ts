@@ -1,0 +1,235 @@
+/**
+ * `smtp-relay spool`: check, dump, export and import on spools as killed relays leave them, whole and with
+ * bytes flipped at random places. What is damaged is named, everything else is saved, and what was saved goes on
+ * in another spool with its ids, attempts and times.
+ */
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+import { runSpool, type SpoolTerminal } from "../../../relay/cli/spool/run.ts";
+import { silentLog } from "../../../relay/kit/log.ts";
+import { openFileSpool } from "../../../relay/queue/fileSpool.ts";
+import { contentOf, fileStage, nthId, put } from "../../contract/spool/harness.ts";
+import { expected, expectedUsage, fill } from "../../contract/spool/formats/story.ts";
+import { FakeClock } from "../../support/fakeClock.ts";
+import { recipient } from "../../support/queuedMessage.ts";
+import { seededRandom } from "../../support/seededRandom.ts";
+import { recoverAll } from "../../support/spool/recoverAll.ts";
+
+let root: string;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "rescue-"));
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function spoolCommand(argv: readonly string[], input = ""): Promise<Ran> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const terminal: SpoolTerminal = {
+    out: (lines) => void out.push(...lines),
+    err: (lines) => void err.push(...lines),
+    write: (bytes) => void out.push(Buffer.from(bytes).toString("latin1")),
+    drained: async () => {},
+    input: () => Readable.from([input]),
+    progress: () => {},
+  };
+  const code = await runSpool(argv, terminal);
+  return { code, out: out.join("\n"), err: err.join("\n") };
+}
+
+/** The story's spool as kill -9 leaves it, in a folder of the test. */
+async function killedSpool(name = "broken"): Promise<string> {
+  const stage = await fileStage({ inlineBytes: 4096, checkpointBytes: 900 });
+  const spool = await stage.open();
+  await spool.recover();
+  await fill(spool);
+  const folder = join(root, name);
+  await stage.files.frozen(() =>
+    cp(stage.directory(), folder, { recursive: true, filter: (path) => !path.endsWith("/lock") }),
+  );
+  await stage.remove();
+  return folder;
+}
+
+async function lives(folder: string) {
+  const options = { patienceMs: 0 };
+  const spool = await openFileSpool({ directory: folder, clock: new FakeClock(), log: silentLog, options });
+  const { messages, usage } = await recoverAll(spool);
+  const contents = new Map<string, string>();
+  for (const { id } of messages) contents.set(id, await contentOf(spool, id));
+  return { spool, messages, usage, contents };
+}
+
+describe("on the spool of a killed relay", () => {
+  test("check reads everything, finds it sound, and changes nothing", async () => {
+    const folder = await killedSpool();
+    const before = (await readdir(folder)).toSorted();
+    const { code, out } = await spoolCommand(["check", folder]);
+
+    expect(out).toMatch(/^5 messages with 6 waiting recipients/);
+    expect(out).toContain("sound: every record and every body is as it was written");
+    expect(code).toBe(0);
+    expect((await readdir(folder)).toSorted()).toEqual(before);
+    expect(JSON.parse((await spoolCommand(["check", folder, "--json"])).out)).toMatchObject({
+      sound: true,
+      messages: { queued: 5, recipients: 6 },
+      damage: [],
+    });
+  });
+
+  test("dump lists the messages, and shows one with its envelope and content", async () => {
+    const folder = await killedSpool();
+    const list = await spoolCommand(["dump", folder]);
+    expect(list.out).toContain(`${nthId(2)}   2026-11-23T12:00:00.000Z`);
+    expect(list.out).toContain("450 try again later, größer");
+    expect((await spoolCommand(["dump", folder, "--json"])).out.split("\n")).toHaveLength(5);
+
+    const one = await spoolCommand(["dump", folder, nthId(2)]);
+    expect(one.out).toContain('"address": "one@inbox.test"');
+    expect(one.out).toContain("Subject: b\r\n\r\ndeferred\r\n");
+    expect(one.code).toBe(0);
+    expect(await spoolCommand(["dump", folder, nthId(99)])).toMatchObject({ code: 2 });
+  });
+
+  test.each(["folder", "stream"])(
+    "what is exported to a %s and imported elsewhere is the same, once, and again adds nothing",
+    async (kind) => {
+      const folder = await killedSpool();
+      const other = join(root, "other");
+      const target = kind === "folder" ? join(root, "saved") : "-";
+      const saved = await spoolCommand(["export", folder, target]);
+      expect(saved).toMatchObject({ code: 0, err: expect.stringContaining("5 of 5 messages saved") });
+
+      const first = await spoolCommand(["import", target, other], saved.out);
+      expect(first).toMatchObject({ code: 0, out: expect.stringContaining("5 messages added, 0 were here") });
+      const life = await lives(other);
+      for (const { id, message } of life.messages.map((each) => ({ id: each.id, message: each }))) {
+        expect(message).toEqual(expected.get(id)?.message);
+        expect(life.contents.get(id)).toBe(expected.get(id)?.content);
+      }
+      expect(life.messages).toHaveLength(5);
+      expect(life.usage).toEqual(expectedUsage);
+      // One is delivered meanwhile; it does not come back.
+      const state = { kind: "delivered", at: 1 } as const;
+      await life.spool.record([
+        { id: nthId(1), changes: [{ index: 0, recipient: { state, attempts: 1, last: null } }] },
+      ]);
+      await life.spool.close();
+
+      const second = await spoolCommand(["import", target, other], saved.out);
+      expect(second).toMatchObject({
+        code: 0,
+        out: expect.stringContaining("0 messages added, 5 were here"),
+      });
+      const { messages, spool } = await lives(other);
+      expect(messages).toHaveLength(4);
+      await spool.close();
+    },
+  );
+
+  test("a spool that a relay uses, a folder that is none, and a full target are refused with the next step", async () => {
+    const folder = await killedSpool();
+    const { spool } = await lives(folder);
+    const held = await spoolCommand(["check", folder]);
+    expect(held).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/uses it\. Stop that relay first, or copy/),
+    });
+    await spool.close();
+
+    expect(await spoolCommand(["check", root])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("no spool"),
+    });
+    expect(await spoolCommand(["check", join(root, "no")])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("no such folder"),
+    });
+    expect(await spoolCommand(["export", folder, folder])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("not empty"),
+    });
+    for (const wrong of [[], ["look", folder], ["check"], ["export", folder], ["import", folder]]) {
+      expect((await spoolCommand(wrong)).code).toBe(2);
+    }
+    expect((await spoolCommand(["--help"])).out).toContain("smtp-relay spool import DIR FOLDER");
+  });
+});
+
+test("bytes flipped at random places: check finds each flip or it lies in dead space; export saves all the others", async () => {
+  const stage = await fileStage({ inlineBytes: 3000, checkpointBytes: 4000, segmentBytes: 9000 });
+  const spool = await stage.open();
+  await spool.recover();
+  const contents = new Map<string, string>();
+  for (let n = 0; n < 60; n++) {
+    const content = `Subject: ${n}\r\n\r\n${`line of message ${n}\r\n`.repeat(n * 4)}`;
+    const recipients = ["a", "b"].map((name) => recipient({ address: `${name}${n}@d${n % 7}.test` }));
+    await put(spool, nthId(n), content, { headerBytes: content.indexOf("\r\n\r\n") + 4, recipients });
+    contents.set(nthId(n), content);
+  }
+  for (let n = 0; n < 60; n += 3) {
+    const state =
+      n % 2 === 0 ? ({ kind: "delivered", at: 1 } as const) : ({ kind: "waiting", dueAt: 9 } as const);
+    const changes = [0, 1].map((index) => ({ index, recipient: { state, attempts: 1, last: null } }));
+    await spool.record([{ id: nthId(n), changes }]);
+    if (n % 2 === 0) contents.delete(nthId(n));
+  }
+  const whole = join(root, "whole");
+  await stage.files.frozen(() =>
+    cp(stage.directory(), whole, { recursive: true, filter: (path) => !path.endsWith("/lock") }),
+  );
+  await stage.remove();
+  const files = (await readdir(whole)).filter((name) => name !== "spool.json").toSorted();
+  expect(files.some((name) => name.endsWith(".msg")) && files.some((name) => name.startsWith("check"))).toBe(
+    true,
+  );
+  const random = seededRandom(2611);
+  const pick = (below: number) => Math.floor(random.draw() * below);
+  let found = 0;
+  for (let round = 0; round < 40; round++) {
+    const folder = join(root, `round-${round}`);
+    await cp(whole, folder, { recursive: true });
+    const file = files[pick(files.length)] ?? "";
+    const bytes = await readFile(join(folder, file));
+    const at = pick(bytes.length);
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << pick(8));
+    await writeFile(join(folder, file), bytes);
+
+    const checked = JSON.parse((await spoolCommand(["check", folder, "--json"])).out);
+    const target = join(root, `saved-${round}`);
+    await spoolCommand(["export", folder, target]);
+    const saved = new Map<string, string>();
+    for (const name of await readdir(target)) {
+      if (name.endsWith(".eml")) saved.set(name.slice(0, 26), await readFile(join(target, name), "latin1"));
+    }
+    const lost = [...contents.keys()].filter((id) => !saved.has(id));
+    const noticed = !checked.sound || checked.tornBytes > 0;
+    if (noticed) found++;
+    // What is saved is what was written, whatever was flipped. (Where the record of its end was hit, a message
+    // that was delivered is queued again: never a loss.)
+    const wrong = [...saved].filter(([id, content]) => contents.has(id) && content !== contents.get(id));
+    const spurious = [...saved.keys()].filter((id) => !contents.has(id));
+    expect({
+      ...{ round, file, at, wrong },
+      // A flip costs the message whose record or content it hit, and no other.
+      lost: lost.length <= 1,
+      // Nothing is lost, and nothing comes back, without being noticed.
+      told: noticed || (lost.length === 0 && spurious.length === 0),
+    }).toEqual({ round, file, at, wrong: [], lost: true, told: true });
+    await rm(folder, { recursive: true });
+    await rm(target, { recursive: true });
+  }
+  // Most of the bytes are needed.
+  expect(found).toBeGreaterThan(20);
+}, 120_000);
