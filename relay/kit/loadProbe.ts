@@ -9,7 +9,7 @@ import { setImmediate as immediate, setTimeout as timeout } from "node:timers/pr
 import { getHeapStatistics } from "node:v8";
 
 export interface Load {
-  /** 99th percentile of how late the loop came to what was due, since the last look. */
+  /** How late the loop came to what was due since the last look, the median. */
   readonly loopDelayMs: number;
   /** The tighter of two limits: the container's and the heap's. Null: there is none. */
   readonly memory: { readonly usedBytes: number; readonly limitBytes: number } | null;
@@ -37,7 +37,7 @@ export function createLoadProbe(options: {
       // recorded is lost with the reset. So: to the timers, and past all of them.
       await timeout(1);
       await immediate();
-      const loopDelayMs = Math.max(0, loop.percentile(99) / 1e6 - LOOP_RESOLUTION_MS);
+      const loopDelayMs = Math.max(0, loop.percentile(50) / 1e6 - LOOP_RESOLUTION_MS);
       loop.reset();
       const [container, diskFreeBytes] = await Promise.all([
         containerMemory(options.controlGroups),

@@ -1,7 +1,8 @@
 /**
  * How busy the relay is, and what it does about it, in steps: Calm → Slow (a transaction is begun more
- * slowly) → Shut (421, and not ready when that lasts). One signal is enough to rise, at once; to come down
- * a step, all of them must have been well for a while, so that it does not swing. Pure.
+ * slowly) → Shut (421, and not ready when that lasts). One sign is enough to rise: memory and disk at once,
+ * for they do not wait; lateness only when it lasts, for a stall of a second is no overload. To come down a
+ * step, all of them must have been well for a while, so that it does not swing. Pure.
  *
  * A disk that is full or broken is not judged here: the spool refuses by itself and says what it means.
  */
@@ -11,7 +12,7 @@ export type OverloadLevel = "Calm" | "Slow" | "Shut";
 
 /** What was measured since the last look. */
 export interface LoadSigns {
-  /** How late the event loop came to what was due, 99th percentile. */
+  /** How late the event loop came to what was due, the median: one long stall among short turns is not seen. */
   readonly loopDelayMs: number;
   /** Memory that cannot be taken back, against what the process may have. Null: unknown. */
   readonly memory: { readonly usedBytes: number; readonly limitBytes: number } | null;
@@ -26,6 +27,8 @@ export interface OverloadState {
   readonly since: Instant;
   /** Since when every sign is well below what brought the level about; null while one is not. */
   readonly wellSince: Instant | null;
+  /** Since when each look found the loop so late as each step allows; null while it is not. */
+  readonly late: { readonly slowSince: Instant | null; readonly shutSince: Instant | null };
 }
 
 /**
@@ -33,6 +36,8 @@ export interface OverloadState {
  * reply is served badly, one that waits a second is better served by another pod.
  */
 const LOOP_MS = { slow: 200, shut: 1000 };
+/** It must be so late for so long: a machine that was busy with something else for a moment is not overloaded. */
+const LATE_FOR_MS = { slow: 3000, shut: 5000 };
 /** Of the limit, in percent. Beyond 90 the kernel or V8 may end the process at any moment, mail in flight with it. */
 const MEMORY_PERCENT = { slow: 80, shut: 90 };
 /** Times the spool's reserve. It refuses by itself at once the reserve; slower before that, delivery may make room. */
@@ -47,11 +52,25 @@ const NOT_READY_AFTER_MS = 10_000;
 const SLOW_MAIL_MS = 250;
 
 export function calm(now: Instant): OverloadState {
-  return { level: "Calm", reason: "", since: now, wellSince: now };
+  return {
+    level: "Calm",
+    reason: "",
+    since: now,
+    wellSince: now,
+    late: { slowSince: null, shutSince: null },
+  };
 }
 
 export function judgeOverload(before: OverloadState, signs: LoadSigns, now: Instant): OverloadState {
-  const found = worst(signs, 1);
+  const late = lateness(before.late, signs.loopDelayMs, now);
+  return { ...nextLevel(before, patiently(signs, late, now), signs, now), late };
+}
+
+type Judged = Omit<OverloadState, "late">;
+
+/** `lasting` has a lateness only as far as it has lasted. */
+function nextLevel(before: OverloadState, lasting: LoadSigns, signs: LoadSigns, now: Instant): Judged {
+  const found = worst(lasting, 1);
   if (rank(found.level) > rank(before.level)) return { ...found, since: now, wellSince: null };
   if (before.level === "Calm") return { ...before, wellSince: before.wellSince ?? now };
   // Still (nearly) what it was risen for.
@@ -65,6 +84,24 @@ export function judgeOverload(before: OverloadState, signs: LoadSigns, now: Inst
   return before.level === "Shut"
     ? { level: "Slow", reason: `was shut: ${before.reason}`, since: now, wellSince: now }
     : calm(now);
+}
+
+function lateness(before: OverloadState["late"], loopDelayMs: number, now: Instant): OverloadState["late"] {
+  return {
+    slowSince: loopDelayMs >= LOOP_MS.slow ? (before.slowSince ?? now) : null,
+    shutSince: loopDelayMs >= LOOP_MS.shut ? (before.shutSince ?? now) : null,
+  };
+}
+
+function patiently(
+  signs: LoadSigns,
+  { slowSince, shutSince }: OverloadState["late"],
+  now: Instant,
+): LoadSigns {
+  const lasts = (since: Instant | null, ms: number) => since !== null && now - since >= ms;
+  if (lasts(shutSince, LATE_FOR_MS.shut)) return signs;
+  const most = lasts(slowSince, LATE_FOR_MS.slow) ? LOOP_MS.shut - 1 : 0;
+  return { ...signs, loopDelayMs: Math.min(signs.loopDelayMs, most) };
 }
 
 /** How long a session waits for the reply to its MAIL. */

@@ -38,7 +38,7 @@ test("while replies are late, MAIL is answered at a slower pace, and the message
   const relay = await startReceiving();
   const load = watched(relay);
   const client = await relay.submitter();
-  await load.becomes({ loopDelayMs: 400 });
+  await load.becomes({ loopDelayMs: 400 }, 5);
 
   client.raw("MAIL FROM:<a@example.com>\r\n");
   client.raw("RCPT TO:<b@example.org>\r\n");
@@ -59,7 +59,7 @@ test("a client that leaves while it waits leaves nothing behind", async () => {
   const relay = await startReceiving();
   const load = watched(relay);
   const client = await relay.submitter();
-  await load.becomes({ loopDelayMs: 400 });
+  await load.becomes({ loopDelayMs: 400 }, 5);
 
   client.raw("MAIL FROM:<a@example.com>\r\n");
   client.vanish();
