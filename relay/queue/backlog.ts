@@ -28,6 +28,8 @@ export interface Lane {
   readonly sendingDomain: string | null;
   readonly queueClass: string | undefined;
   readonly domain: string;
+  /** Its messages have recipients of other domains, too: those may go where this one cannot. */
+  readonly several: boolean;
   /** Its key among lanes. */
   readonly name: string;
   /** As its class has it under the configuration in force. */
@@ -57,7 +59,10 @@ export interface BacklogRow extends WaitingMessage {
 }
 
 /** What a message waits in. */
-export type LaneKey = Pick<WaitingMessage, "credential" | "sendingDomain" | "queueClass" | "domain">;
+export type LaneKey = Pick<
+  WaitingMessage,
+  "credential" | "sendingDomain" | "queueClass" | "domain" | "several"
+>;
 
 function standingOf({ rank, credential, name, domain }: Lane): Standing {
   return { rank, tenant: credential ?? "", lane: `${name} ${domain}` };
@@ -361,7 +366,12 @@ export class Backlog {
       dueAt: this.#dueAt[row] ?? 0,
       expiresAt: this.#expiresAt[row] ?? 0,
       recipients: this.#recipients[row] ?? 0,
-      ...{ sendingDomain: lane.sendingDomain, credential: lane.credential, domain: lane.domain },
+      ...{
+        sendingDomain: lane.sendingDomain,
+        credential: lane.credential,
+        domain: lane.domain,
+        several: lane.several,
+      },
       ...(lane.queueClass === undefined ? {} : { queueClass: lane.queueClass }),
       lane,
       note: this.#notes[this.#note[row] ?? 0] || null,
@@ -428,8 +438,8 @@ export class Backlog {
     return this.#lanes[this.#lane[row] ?? 0] as Lane;
   }
 
-  #laneNumber({ credential, sendingDomain, queueClass, domain }: LaneKey): number {
-    const sender = `${credential ?? ""}\n${queueClass ?? ""}\n${sendingDomain ?? ""}\n${credential === null}${sendingDomain === null}`;
+  #laneNumber({ credential, sendingDomain, queueClass, domain, several }: LaneKey): number {
+    const sender = `${credential ?? ""}\n${queueClass ?? ""}\n${sendingDomain ?? ""}\n${credential === null}${sendingDomain === null}${several}`;
     let numbers = this.#laneNumbers.get(sender);
     if (numbers === undefined) this.#laneNumbers.set(sender, (numbers = new Map()));
     const known = numbers.get(domain);
@@ -437,7 +447,15 @@ export class Backlog {
     const number = this.#freeLanes.pop() ?? this.#lanes.length;
     numbers.set(domain, number);
     this.#lanes[number] = {
-      ...{ credential, sendingDomain, queueClass, domain, name: sender, rank: this.#rankOf(queueClass) },
+      ...{
+        credential,
+        sendingDomain,
+        queueClass,
+        domain,
+        several,
+        name: sender,
+        rank: this.#rankOf(queueClass),
+      },
       ...{ first: NONE, last: NONE, length: 0, messages: 0, recipients: 0, inMemory: 0 },
       ...{ parked: false, sleeper: null, full: false },
     };

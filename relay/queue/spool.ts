@@ -52,6 +52,8 @@ export interface WaitingMessage {
   /** The earliest due time of its waiting recipients, and the domain of that one. */
   readonly dueAt: Instant;
   readonly domain: string;
+  /** It may have waiting recipients of other domains, too. */
+  readonly several: boolean;
   readonly expiresAt: Instant;
   /** Recipients that wait. */
   readonly recipients: number;
@@ -121,9 +123,11 @@ export function waitingOf(message: QueuedMessage): WaitingMessage {
   let count = 0;
   let dueAt = Number.POSITIVE_INFINITY;
   let domain = "";
+  let several = false;
   for (const { state, domain: own } of recipients) {
     if (state.kind !== "waiting") continue;
     count++;
+    several ||= count > 1 && own !== domain;
     if (state.dueAt >= dueAt) continue;
     dueAt = state.dueAt;
     domain = own;
@@ -135,7 +139,7 @@ export function waitingOf(message: QueuedMessage): WaitingMessage {
     credential,
     ...(queueClass === undefined ? {} : { queueClass }),
   };
-  return { ...of, dueAt, domain, recipients: count };
+  return { ...of, dueAt, domain, several, recipients: count };
 }
 
 /** The store could not do its duty: disk full, read-only, I/O error. The client hears 4xx, never 250. */

@@ -19,6 +19,8 @@ import { SpoolError, type WaitingMessage, waitingOf } from "./spool.ts";
 /** Messages loaded in one read, and reads at a time. */
 const LOADED_AT_ONCE = 256;
 const READS = 2;
+/** A message to several domains of which none has a route is looked at again after this. */
+const UNROUTED_MS = 60_000;
 /** What is tried again sooner stays in memory. */
 const SOON_MS = 1000;
 /** A message or a spool that cannot be read is tried again after this. */
@@ -79,7 +81,8 @@ export class Window {
       let picked = backlog.pickOverdue(LOADED_AT_ONCE);
       if (picked.ids.length === 0 && running && compiled !== null && this.#free > 0) {
         const gate = (lane: Lane) =>
-          !compiled.held.has(lane.sendingDomain ?? "") && compiled.routeOf(lane.domain) !== null;
+          !compiled.held.has(lane.sendingDomain ?? "") &&
+          (lane.several || compiled.routeOf(lane.domain) !== null);
         picked = backlog.pick(Math.min(LOADED_AT_ONCE, this.#free), this.#share, gate);
       }
       if (picked.ids.length === 0) return;
@@ -95,6 +98,14 @@ export class Window {
     const { parcel } = first;
     // Held, or without a route: its lane will be parked, and it is the first of it.
     const row = { ...this.#rowOf(entry, parcel), dueAt: first.at ?? parcel.dueAt };
+    if (first.at === null && row.several && parcel.place.kind === "unrouted") {
+      // No lane can be parked for it: others of the lane may have a recipient that can go.
+      return void this.#release(
+        entry,
+        { ...row, dueAt: now + UNROUTED_MS },
+        { front: false, note: parcel.note },
+      );
+    }
     this.#release(entry, row, { front: first.at === null, note: parcel.note });
   }
 
@@ -142,12 +153,14 @@ export class Window {
     return Math.max(1, Math.floor(this.#free / 2));
   }
 
-  #rowOf({ message, waiting }: Entry, parcel: Parcel): WaitingMessage {
+  #rowOf(entry: Entry, parcel: Parcel): WaitingMessage {
+    const { message, waiting } = entry;
     const { id, expiresAt, sendingDomain, credential, queueClass } = message;
     return {
       ...{ id, expiresAt, sendingDomain, credential },
       ...(queueClass === undefined ? {} : { queueClass }),
       ...{ domain: parcel.domain, dueAt: parcel.dueAt, recipients: waiting },
+      several: [...entry.parcels].some(({ domain }) => domain !== parcel.domain),
     };
   }
 

@@ -253,7 +253,7 @@ export class MessageColumns {
         dueAt: recovery.dueAt[slot] ?? 0,
         expiresAt: recovery.expiresAt[slot] ?? 0,
         recipients: this.#waiting[slot] ?? 0,
-        ...{ sendingDomain, credential, domain },
+        ...{ sendingDomain, credential, domain, several: (this.#recipients[slot] ?? 0) > 1 },
         ...(queueClass === undefined ? {} : { queueClass }),
       };
     }
