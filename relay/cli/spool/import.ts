@@ -14,7 +14,7 @@ import type { MessageId } from "../../message.ts";
 import { openFileSpool } from "../../queue/fileSpool.ts";
 import { exportedMessage, exportedSpool, fromExported } from "../../queue/rescue/exported.ts";
 import type { Spool } from "../../queue/spool.ts";
-import type { SpoolTerminal } from "./run.ts";
+import type { SpoolTerminal } from "./terminal.ts";
 
 const LEDGER = "imported.ids";
 /** Commits at a time, which share their syncs. */

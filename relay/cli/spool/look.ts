@@ -6,7 +6,7 @@ import { renderTable } from "../../kit/table.ts";
 import type { MessageId, QueuedMessage } from "../../message.ts";
 import { type ExportedSpool, EXPORT_FORMAT, toExported } from "../../queue/rescue/exported.ts";
 import type { SpoolOnDisk } from "../../queue/rescue/readSpool.ts";
-import type { SpoolTerminal } from "./run.ts";
+import type { SpoolTerminal } from "./terminal.ts";
 
 /** Envelopes read at a time. */
 const STEP = 500;

@@ -2,26 +2,15 @@
  * `smtp-relay spool …`: takes the spool's lock, so that no relay runs on it meanwhile, and does what was
  * asked. Exit code 0: all is well; 1: something is damaged, and was named; 2: it could not be done.
  */
-import type { Readable } from "node:stream";
-
 import { codeOf, nodeFiles } from "../../queue/files.ts";
 import { lockFolder } from "../../queue/log/lock.ts";
 import { readSpool } from "../../queue/rescue/readSpool.ts";
 import { parseSpoolOrder, type SpoolOrder } from "./args.ts";
 import { importFrom } from "./import.ts";
 import { check, dump, exportTo } from "./look.ts";
+import type { SpoolTerminal } from "./terminal.ts";
 
-export interface SpoolTerminal {
-  readonly out: (lines: readonly string[]) => void;
-  readonly err: (lines: readonly string[]) => void;
-  /** Bytes to standard output as they are. */
-  readonly write: (bytes: Uint8Array) => void;
-  /** Resolves when what was written has left: who writes much, waits. */
-  readonly drained: () => Promise<void>;
-  readonly input: () => Readable;
-  /** What is being done; replaces what was said before. "": it is over. */
-  readonly progress: (text: string) => void;
-}
+export type { SpoolTerminal };
 
 export async function runSpool(argv: readonly string[], terminal: SpoolTerminal): Promise<number> {
   const parsed = parseSpoolOrder(argv);

@@ -23,7 +23,7 @@ import type {
 } from "../../message.ts";
 import { packId, unpackId } from "../idTable.ts";
 import type { RecipientUpdate } from "../spool.ts";
-import type { ContentLocation } from "./metadata.ts";
+import type { ContentLocation } from "./contentLocation.ts";
 
 export const ID_BYTES = 16;
 const FIXED_BYTES = 66;

@@ -6,6 +6,7 @@
  */
 import type { Instant, MessageId, QueuedMessage } from "../../message.ts";
 import type { RecipientUpdate } from "../spool.ts";
+import type { ContentLocation } from "./contentLocation.ts";
 import {
   decodeMessage,
   decodeUpdate,
@@ -15,8 +16,7 @@ import {
   readId,
 } from "./messageCodec.ts";
 
-/** Where the blocks of a message's content begin: in a shared segment, or (null) in a file of its own. */
-export type ContentLocation = { readonly segment: number; readonly offset: number } | null;
+export type { ContentLocation };
 
 export type MetadataRecord =
   /** A message was accepted, or (in a checkpoint) is still queued with these recipient states. */

@@ -83,49 +83,53 @@ export async function readSpool(options: {
   }
   for (const [position, log] of logs.entries()) {
     progress(`reading ${log.name}`);
-    await using file = await opened(files, path(log.name));
-    const size = await file.size();
-    const header = decodeFileHeader(await file.read(FILE_HEADER_BYTES, 0));
-    const isLast = position === logs.length - 1;
-    if (header === null) {
-      // One that was being begun when the process was killed holds nothing.
-      if (isLast && size <= FILE_HEADER_BYTES) tornBytes += size;
-      else damage.push({ file: log.name, id: null, fact: "its header is damaged" });
-    }
-    let complete = log.file % 2 === 0;
-    const cut = cuts.get(log.file) ?? size;
-    const { tornBytes: torn, damagedBytes } = await scanRecords(file, {
-      seed: log.sequence,
-      size: Math.min(size, cut),
-      finished: log.file % 2 === 1,
-      onRecord: (type, payload, offset) => {
-        records++;
-        if (type === recordTypes.checkpointEnd) complete = true;
-        if (!isKnownType(type)) {
-          damage.push({
-            file: log.name,
-            id: null,
-            fact: `byte ${offset}: a record of type ${type}, which this release does not know`,
-          });
-          return;
-        }
-        if (type === recordTypes.journal) journal = JSON.parse(payload.toString()) as JournalMark;
-        index.apply({ type, payload }, log.file, offset);
-      },
-    });
-    if (damagedBytes > 0) {
-      damage.push({
-        file: log.name,
-        id: null,
-        fact: `${damagedBytes} bytes cannot be read, with sound records behind them`,
+    const file = await files.open(path(log.name));
+    try {
+      const size = await file.size();
+      const header = decodeFileHeader(await file.read(FILE_HEADER_BYTES, 0));
+      const isLast = position === logs.length - 1;
+      if (header === null) {
+        // One that was being begun when the process was killed holds nothing.
+        if (isLast && size <= FILE_HEADER_BYTES) tornBytes += size;
+        else damage.push({ file: log.name, id: null, fact: "its header is damaged" });
+      }
+      let complete = log.file % 2 === 0;
+      const cut = cuts.get(log.file) ?? size;
+      const { tornBytes: torn, damagedBytes } = await scanRecords(file, {
+        seed: log.sequence,
+        size: Math.min(size, cut),
+        finished: log.file % 2 === 1,
+        onRecord: (type, payload, offset) => {
+          records++;
+          if (type === recordTypes.checkpointEnd) complete = true;
+          if (!isKnownType(type)) {
+            damage.push({
+              file: log.name,
+              id: null,
+              fact: `byte ${offset}: a record of type ${type}, which this release does not know`,
+            });
+            return;
+          }
+          if (type === recordTypes.journal) journal = JSON.parse(payload.toString()) as JournalMark;
+          index.apply({ type, payload }, log.file, offset);
+        },
       });
-    }
-    // A checkpoint got its name when it was whole, and a log that was left was cut where it ended.
-    if (log.file % 2 === 1 ? torn > 0 || !complete : torn > 0 && cuts.has(log.file)) {
-      damage.push({ file: log.name, id: null, fact: `its last ${torn} bytes cannot be read` });
-    } else tornBytes += torn;
-    if (size < cut) {
-      damage.push({ file: log.name, id: null, fact: `it ends after ${size} bytes, and had ${cut}` });
+      if (damagedBytes > 0) {
+        damage.push({
+          file: log.name,
+          id: null,
+          fact: `${damagedBytes} bytes cannot be read, with sound records behind them`,
+        });
+      }
+      // A checkpoint got its name when it was whole, and a log that was left was cut where it ended.
+      if (log.file % 2 === 1 ? torn > 0 || !complete : torn > 0 && cuts.has(log.file)) {
+        damage.push({ file: log.name, id: null, fact: `its last ${torn} bytes cannot be read` });
+      } else tornBytes += torn;
+      if (size < cut) {
+        damage.push({ file: log.name, id: null, fact: `it ends after ${size} bytes, and had ${cut}` });
+      }
+    } finally {
+      await file.close();
     }
   }
 
@@ -136,20 +140,24 @@ export async function readSpool(options: {
     const sequence = Number(name.slice(8, 18));
     const mark = journal;
     if (mark === null || sequence < mark.segment) continue;
-    await using file = await opened(files, path(name));
-    const size = await file.size();
-    const start = sequence === mark.segment ? mark.offset : 0;
-    const { end } = await readJournals(file, sequence, start, ([batch, ...found]) => {
-      records += 1 + found.length;
-      const number =
-        batch === undefined ? 0 : (JSON.parse(batch.payload.toString()) as { number: number }).number;
-      if (number <= mark.through) return;
-      for (const { type, payload } of found) {
-        index.apply({ type, payload }, PENDING_FILE, pending.length);
-        pending.push({ type, payload: Buffer.from(payload) });
-      }
-    });
-    tornBytes += Math.max(0, size - Math.max(end, start));
+    const file = await files.open(path(name));
+    try {
+      const size = await file.size();
+      const start = sequence === mark.segment ? mark.offset : 0;
+      const { end } = await readJournals(file, sequence, start, ([batch, ...found]) => {
+        records += 1 + found.length;
+        const number =
+          batch === undefined ? 0 : (JSON.parse(batch.payload.toString()) as { number: number }).number;
+        if (number <= mark.through) return;
+        for (const { type, payload } of found) {
+          index.apply({ type, payload }, PENDING_FILE, pending.length);
+          pending.push({ type, payload: Buffer.from(payload) });
+        }
+      });
+      tornBytes += Math.max(0, size - Math.max(end, start));
+    } finally {
+      await file.close();
+    }
   }
   for (const name of [...segments, ...own]) {
     if ((await headerOf(files, path(name))) === null && (await isNeeded(index, name))) {
@@ -188,29 +196,34 @@ export async function readSpool(options: {
     async *content({ id, sizeBytes }) {
       const place = index.get(id)?.content ?? null;
       const name = place === null ? `${id}.msg` : `content-${String(place.segment).padStart(10, "0")}.seg`;
-      let file: StoredFile & AsyncDisposable;
+      let open: StoredFile;
       try {
-        file = await opened(files, path(name));
+        open = await files.open(path(name));
       } catch (error) {
         yield new SpoolError(`Cannot read message ${id}: ${name}: ${reasonOf(error)}.`, { cause: error });
         return;
       }
-      await using open = file;
-      const offset = place === null ? FILE_HEADER_BYTES : place.offset;
-      if (place !== null) {
-        const frame = await open.read(FRAME_BYTES, offset - FRAME_BYTES);
-        const said = frameSays(frame, place.segment);
-        if (said === null || said.id !== id || said.sizeBytes !== sizeBytes)
-          yield new SpoolError(`Cannot read message ${id}: the frame of its content in ${name} is damaged.`);
-      } else if ((await open.size()) < offset + storedBytes(sizeBytes)) {
-        yield new SpoolError(`Cannot read message ${id}: ${name} is cut.`);
-      }
-      for (let number = 0; number * BLOCK_BYTES < sizeBytes; number++) {
-        try {
-          yield await readBlock(id, { file: open, offset, sizeBytes }, number);
-        } catch (error) {
-          yield error instanceof Error ? error : new Error(String(error));
+      try {
+        const offset = place === null ? FILE_HEADER_BYTES : place.offset;
+        if (place !== null) {
+          const frame = await open.read(FRAME_BYTES, offset - FRAME_BYTES);
+          const said = frameSays(frame, place.segment);
+          if (said === null || said.id !== id || said.sizeBytes !== sizeBytes)
+            yield new SpoolError(
+              `Cannot read message ${id}: the frame of its content in ${name} is damaged.`,
+            );
+        } else if ((await open.size()) < offset + storedBytes(sizeBytes)) {
+          yield new SpoolError(`Cannot read message ${id}: ${name} is cut.`);
         }
+        for (let number = 0; number * BLOCK_BYTES < sizeBytes; number++) {
+          try {
+            yield await readBlock(id, { file: open, offset, sizeBytes }, number);
+          } catch (error) {
+            yield error instanceof Error ? error : new Error(String(error));
+          }
+        }
+      } finally {
+        await open.close();
       }
     },
   };
@@ -239,8 +252,7 @@ function logsOf(names: readonly string[]): LogFile[] {
 }
 
 async function headerOf(files: Files, path: string) {
-  await using file = await opened(files, path);
-  return decodeFileHeader(await file.read(FILE_HEADER_BYTES, 0));
+  return withFile(files, path, async (file) => decodeFileHeader(await file.read(FILE_HEADER_BYTES, 0)));
 }
 
 async function isNeeded(index: MessageColumns, name: string): Promise<boolean> {
@@ -250,9 +262,9 @@ async function isNeeded(index: MessageColumns, name: string): Promise<boolean> {
 }
 
 async function birthOf(files: Files, path: string): Promise<Instant | null> {
-  await using file = await opened(files, path);
+  const text = await withFile(files, path, async (file) => (await file.read(4096, 0)).toString());
   try {
-    const { createdAt } = JSON.parse((await file.read(4096, 0)).toString()) as { createdAt?: string };
+    const { createdAt } = JSON.parse(text) as { createdAt?: string };
     const at = Date.parse(createdAt ?? "");
     return Number.isNaN(at) ? null : at;
   } catch {
@@ -260,7 +272,11 @@ async function birthOf(files: Files, path: string): Promise<Instant | null> {
   }
 }
 
-async function opened(files: Files, path: string): Promise<StoredFile & AsyncDisposable> {
+async function withFile<T>(files: Files, path: string, use: (file: StoredFile) => Promise<T>): Promise<T> {
   const file = await files.open(path);
-  return Object.assign(file, { [Symbol.asyncDispose]: () => file.close() });
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
 }
