@@ -81,13 +81,23 @@ async function main(): Promise<void> {
 
   for (const name of await readdir(folder)) {
     const path = join(folder, name);
-    if (name.endsWith(".mail")) later(SEND_AFTER_MS, async () => send(await parse(path), path));
+    if (!name.endsWith(".mail")) continue;
+    later(SEND_AFTER_MS, async () => {
+      const mail = await parse(path);
+      if (mail !== null) await send(mail, path);
+    });
   }
   createServer((socket) => void converse(socket, accept)).listen(Number(port), "127.0.0.1");
 }
 
-async function parse(path: string): Promise<Mail> {
-  return JSON.parse(await readFile(path, "utf8")) as Mail;
+/** Null: half written when the process was killed, so nobody was told 250 for it. */
+async function parse(path: string): Promise<Mail | null> {
+  try {
+    return JSON.parse(await readFile(path, "utf8")) as Mail;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
 }
 
 async function syncFolder(folder: string): Promise<void> {
