@@ -39,7 +39,8 @@ namespace of its own; nothing is left behind. The full size takes about fifteen 
   --node-flag FLAG    for the operator's node, as --cpu-prof (repeatable)
   --entry FILE        measure another checkout's operator/main.ts; this one's settles
   --directory DIR     where the operator runs, and leaves its profiles
-  --stay              keep the stage and measure again at each line of standard input
+  --stay              keep the stage and measure again at each line of standard input, which may be
+                      "RUNS EDITS STEADY-SECONDS" to have others than the options'
   --json              one JSON document on standard output; progress goes to standard error
   -h, --help          this text
 `;
@@ -130,7 +131,7 @@ interface Run {
   readonly edits: Edits | null;
 }
 
-async function measure(): Promise<void> {
+async function measure(runs: number, edits: number, steadySeconds: number): Promise<void> {
   const measured: Run[] = [];
   for (let run = 1; run <= runs; run++) {
     const cold = await coldStart(stage, sizes, launch, steadySeconds);
@@ -152,10 +153,10 @@ async function measure(): Promise<void> {
     }
     measured.push({ cold, edits: edited });
   }
-  report(measured);
+  report(measured, steadySeconds);
 }
 
-function report(measured: readonly Run[]): void {
+function report(measured: readonly Run[], steadySeconds: number): void {
   const over = (of: (run: Run) => number): Spread => spread(measured.map(of));
   const worst = (of: (run: Run) => number): number => Math.max(...measured.map(of));
   const editSeconds = measured.flatMap((run) => run.edits?.seconds ?? []);
@@ -234,10 +235,11 @@ function report(measured: readonly Run[]): void {
 
 if (values.stay) {
   say("the stage is set; each line of standard input measures, its end ends it");
-  for await (const _line of createInterface({ input: process.stdin })) {
-    await measure().catch((error: unknown) => say(String(error)));
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [runsNow = runs, editsNow = edits, steadyNow = steadySeconds] = line.match(/\d+/g)?.map(Number) ?? [];
+    await measure(runsNow, editsNow, steadyNow).catch((error: unknown) => say(String(error)));
     say("measured");
   }
 } else {
-  await measure();
+  await measure(runs, edits, steadySeconds);
 }

@@ -19,6 +19,8 @@ const BETWEEN_RELISTS_MS = 12_000;
 const EDITS_A_ROUND = 20;
 const EDIT_EVERY_MS = 100;
 const EDIT_WITHIN_MS = 60_000;
+/** Told one by one: what a P99 is made of. The goal of the line. */
+const SLOW_EDIT_SECONDS = 1;
 
 export interface Launch {
   readonly nodeFlags: readonly string[];
@@ -149,6 +151,9 @@ export async function editWhileRelisting(
     const took = await edit(stage, watcher, target, turn);
     seconds.push(took);
     if (relisting) duringRelist.push(took);
+    const { namespace, name } = target.metadata;
+    if (took > SLOW_EDIT_SECONDS)
+      say(`  ${target.kind} ${namespace}/${name}: ${took.toFixed(2)} s${relisting ? ", made during a relist" : ""}`);
   };
   for (let from = 0; from < targets.length; from += EDITS_A_ROUND) {
     const under = targets.slice(from, from + EDITS_A_ROUND);
