@@ -21,6 +21,7 @@ import { LeaderLease, type Leadership } from "../adapters/cluster/leaderLease.ts
 import { createOperatorMetrics } from "../adapters/cluster/metrics.ts";
 import { createRecorder } from "../adapters/cluster/recorder.ts";
 import { ObservedClient } from "../adapters/cluster/observedClient.ts";
+import { createBreath } from "../adapters/breath.ts";
 import type { DnsProbe } from "../adapters/dnsProbe.ts";
 import type { KeyGenerator } from "../adapters/keyGenerator.ts";
 import type { ReportSource } from "../adapters/relayReports.ts";
@@ -129,7 +130,7 @@ export async function startClusterMode(options: ClusterModeOptions): Promise<Clu
       observer: metrics,
       events,
       texts: new SharedText(),
-      breathe: () => new Promise((resolve) => setImmediate(resolve)),
+      breathe: createBreath(),
     });
     state.operator = operator;
     void operator.synced.then(() => {

@@ -19,6 +19,8 @@ export interface GatherOptions {
   readonly reports: ReportSource;
   readonly environment: Environment;
   readonly clock: Clock;
+  /** Lets the process do other things once the pods have answered; default: nothing. */
+  readonly breathe?: () => Promise<void>;
 }
 
 /** How old a report may be where nothing hangs on its order. */
@@ -196,7 +198,7 @@ export class Gatherer {
     return config;
   }
 
-  #pods(relay: ObjectKey, maxAgeSeconds: number): Promise<PodView[]> {
+  async #pods(relay: ObjectKey, maxAgeSeconds: number): Promise<PodView[]> {
     const { caches, reports } = this.#options;
     const { statefulSet } = relayNames(relay.name);
     const pods = caches.pods.cache
@@ -207,7 +209,7 @@ export class Gatherer {
         return ordinal === null ? [] : [{ ordinal, object }];
       })
       .toSorted((a, b) => a.ordinal - b.ordinal);
-    return Promise.all(
+    const views = await Promise.all(
       pods.map(async ({ object }) => {
         const { namespace = "", name, uid = "" } = object.metadata;
         const { ip, ready } = podStatus(object);
@@ -215,6 +217,9 @@ export class Gatherer {
         return { name, ready, ip, answer };
       }),
     );
+    // Answers arrive together, and what each leads to is a plan.
+    await this.#options.breathe?.();
+    return views;
   }
 }
 
