@@ -67,10 +67,10 @@ export interface Operator {
 }
 
 export function startOperator(options: OperatorOptions): Operator {
-  const { client, clock, random, log, environment, reports, concurrency = 4 } = options;
+  const { client, clock, random, log, concurrency = 4 } = options;
   const caches = createCaches(options);
   const ownWrites = new OwnWrites({ clock, informers: caches.all });
-  const gatherer = new Gatherer({ caches, reports, environment, clock });
+  const gatherer = new Gatherer({ ...options, caches });
   const dns = new DnsAnswers({ probe: options.dns, clock });
   const needs = new Needs({ client, keys: options.keys, random });
   const passwords = options.passwords ?? createPasswordHasher(random);

@@ -73,16 +73,17 @@ export class Cache<T> {
     return found instanceof Map ? [...found.values()] : [found];
   }
 
+  /** Whether it is the one already there, at this version. */
+  has({ metadata }: KubeObject): boolean {
+    const known = this.#objects.get(keyText(metadata))?.object.metadata;
+    return known?.uid === metadata.uid && known?.resourceVersion === metadata.resourceVersion;
+  }
+
   /** Takes the object in; returns null when it is the one already there. */
   put(object: KubeObject): CacheChange<T> | null {
+    if (this.has(object)) return null;
     const key = keyText(object.metadata);
     const before = this.#objects.get(key);
-    if (
-      before?.object.metadata.uid === object.metadata.uid &&
-      before?.object.metadata.resourceVersion === object.metadata.resourceVersion
-    ) {
-      return null;
-    }
     const value = this.#shape(object, before);
     const after = { key, object: this.#keep(object, value), value };
     this.#unindex(before);

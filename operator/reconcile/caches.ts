@@ -12,6 +12,7 @@ import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
 import type { Cached, Index } from "./cache.ts";
 import { type AnyInformer, Informer } from "./informer.ts";
+import { createListTurns } from "./listTurns.ts";
 import type { SharedText } from "./sharedText.ts";
 import {
   addressesOf,
@@ -42,6 +43,7 @@ export interface CachesOptions {
   readonly random: Random;
   readonly log: Log;
   readonly texts?: SharedText;
+  readonly breathe?: () => Promise<void>;
 }
 
 /** "NAMESPACE/NAME", the entry under which indexes keep references. */
@@ -49,8 +51,9 @@ export function ref(namespace: string | undefined, name: string): string {
   return `${namespace ?? ""}/${name}`;
 }
 
-export function createCaches(options: CachesOptions): Caches {
-  const { log } = options;
+export function createCaches(given: CachesOptions): Caches {
+  const { log } = given;
+  const options = { ...given, turns: createListTurns() };
   const ours = { "app.kubernetes.io/managed-by": MANAGED_BY };
   const child = (type: ResourceType) =>
     new Informer<KubeObject>({
@@ -63,6 +66,7 @@ export function createCaches(options: CachesOptions): Caches {
   const relays = new Informer<SmtpRelay | null>({
     ...options,
     type: resources.smtpRelays,
+    rank: "edited",
     shape: relayShape(log),
     keep: withoutSpec,
     indexes: {
@@ -73,6 +77,7 @@ export function createCaches(options: CachesOptions): Caches {
   const domains = new Informer<SendingDomain | null>({
     ...options,
     type: resources.sendingDomains,
+    rank: "edited",
     shape: domainShape(log),
     keep: withoutSpec,
     indexes: {
@@ -87,6 +92,7 @@ export function createCaches(options: CachesOptions): Caches {
   const pools = new Informer<IpPool | null>({
     ...options,
     type: resources.ipPools,
+    rank: "edited",
     shape: poolShape(log),
     keep: withoutSpec,
     indexes: { ip: ({ value }) => (value === null ? [] : addressesOf(value)) },

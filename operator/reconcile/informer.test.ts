@@ -53,12 +53,13 @@ function world(options: { namespaces?: readonly string[] | null; gate?: () => Pr
       { apiVersion: "v1", kind: "Secret", metadata: { name, namespace }, data: { a: value } },
       "test",
     );
+  const remove = (name: string) => cluster.delete(secrets, { namespace: "mail", name });
   const names = () =>
     informer.cache
       .keys()
       .map((key) => key.name)
       .toSorted();
-  return { clock, cluster, kube, informer, seen, put, names };
+  return { clock, cluster, kube, informer, seen, put, remove, names };
 }
 
 test("an informer tells the first list as such, then every change in order", async () => {
@@ -95,7 +96,8 @@ test("what changes while a long list is read is told at once, and the list does 
   for (let index = 100; index < 300; index++) await put(`s${index}`);
   informer.start();
   await clock.advance(0);
-  expect(names()).toHaveLength(50);
+  // The first page is small.
+  expect(names()).toHaveLength(10);
   await put("s299", "Mg==");
   await put("s300");
   await cluster.delete(secrets, { namespace: "mail", name: "s298" });
@@ -117,6 +119,120 @@ test("what changes while a long list is read is told at once, and the list does 
   expect(names()).toHaveLength(199);
   expect(names()).not.toContain("s298");
   expect(informer.cache.get({ namespace: "mail", name: "s299" })?.value).toBe("Mg==");
+});
+
+test("what a write was answered is known at once, and is told once", async () => {
+  const { clock, informer, seen, put } = world();
+  await put("one");
+  informer.start();
+  await clock.advance(0);
+  const second = await put("one", "Mg==");
+  const third = await put("one", "Mw==");
+  informer.adopt(third);
+  informer.adopt(second);
+  expect(informer.cache.get({ namespace: "mail", name: "one" })?.value).toBe("Mw==");
+  await clock.advance(0);
+
+  // The watch's older news does not take it back.
+  expect(informer.cache.get({ namespace: "mail", name: "one" })?.value).toBe("Mw==");
+  expect(seen).toEqual(["first added one", "changed one"]);
+});
+
+test("an answer that comes after the deletion was told brings nothing back", async () => {
+  const { clock, informer, put, remove, names } = world();
+  informer.start();
+  await clock.advance(0);
+  const written = await put("one");
+  await remove("one");
+  await clock.advance(0);
+  informer.adopt(written);
+
+  expect(names()).toEqual([]);
+});
+
+test("a deletion told late does not take away what was written since", async () => {
+  const { clock, informer, put, remove, names, seen } = world();
+  await put("one");
+  informer.start();
+  await clock.advance(0);
+  await remove("one");
+  informer.adopt(await put("one"));
+  await clock.advance(0);
+
+  expect(names()).toEqual(["one"]);
+  expect(seen.filter((line) => line.startsWith("removed")).length).toBe(seen.at(-1) === "added one" ? 1 : 0);
+});
+
+test("only what the informer follows is taken in", async () => {
+  const { clock, informer, put, names } = world({ namespaces: ["mail"] });
+  informer.start();
+  informer.adopt(await put("early"));
+  expect(names()).toEqual([]);
+  await clock.advance(0);
+  informer.adopt(await put("one", "MQ==", "elsewhere"));
+
+  expect(names()).toEqual(["early"]);
+});
+
+test("a list under way does not undo what was written meanwhile, nor keep what is gone", async () => {
+  let open: () => void = () => {};
+  let gate = Promise.resolve();
+  const { clock, cluster, kube, informer, put, remove, names } = world({ gate: () => gate });
+  for (let index = 100; index < 150; index++) await put(`s${index}`);
+  informer.start();
+  await clock.advance(60_000);
+  gate = new Promise((resolve) => (open = resolve));
+  kube.cutWatches();
+  const goneBefore = await put("s200");
+  await remove("s200");
+  const changedBefore = await put("s140", "Mg==");
+  cluster.compact();
+  // The watch is opened anew and refused; the list begins, and stands after its first page.
+  await clock.advance(1000);
+  expect(kube.count("list")).toBe(3);
+  const meanwhile = await put("s300");
+  informer.adopt(goneBefore);
+  informer.adopt(changedBefore);
+  informer.adopt(meanwhile);
+  expect(names()).toContain("s300");
+  const goneMeanwhile = await put("s301");
+  await remove("s301");
+  await clock.advance(0);
+  informer.adopt(goneMeanwhile);
+  open();
+  await clock.advance(1000);
+
+  expect(kube.count("list")).toBe(4);
+  expect(names()).toHaveLength(51);
+  expect(names()).toContain("s300");
+  expect(informer.cache.get({ namespace: "mail", name: "s140" })?.value).toBe("Mg==");
+});
+
+test("an answer that comes between the end of a watch and the first page is not kept against the list", async () => {
+  const { clock, cluster, kube, informer, put, remove, names } = world();
+  await put("one");
+  informer.start();
+  await clock.advance(60_000);
+  kube.cutWatches();
+  const written = await put("two");
+  await remove("two");
+  cluster.compact();
+  informer.adopt(written);
+  expect(names()).toEqual(["one", "two"]);
+  await clock.advance(1000);
+
+  expect([kube.count("list"), names()]).toEqual([2, ["one"]]);
+});
+
+test("history that has ended is followed by a list at once: nobody listens until it begins", async () => {
+  const { clock, kube, informer, put, names } = world();
+  informer.start();
+  await clock.advance(60_000);
+  kube.cutWatches(new KubeError("Expired", 410, "too old"));
+  await put("one");
+  await clock.advance(0);
+
+  expect([kube.count("list"), names()]).toEqual([2, ["one"]]);
 });
 
 test("a list that breaks off is begun anew, and takes nothing away that it did not reach", async () => {

@@ -1,6 +1,9 @@
 /**
  * Read your own writes: a reconcile begins only when the caches have seen what this process wrote before.
  * Without that a stale cache makes it repeat what is done or, worse, grant what was just given away.
+ *
+ * What a write was answered is the object itself, and goes into its cache at once: nobody waits for the watch to
+ * tell it, which while everything is listed anew may take seconds. What is left to wait for are deletions.
  */
 import type { KubeObject, ObjectKey, ResourceType } from "../adapters/kubeClient.ts";
 import { type Clock, sleep } from "../../relay/kit/clock.ts";
@@ -39,6 +42,7 @@ export class OwnWrites {
     const { namespace = "", name, resourceVersion = "" } = object.metadata;
     if (informer === undefined) return;
     const key = { namespace, name };
+    informer.adopt(object);
     // The object may be there before all that came before it is: while everything is listed anew.
     const isThere = () =>
       reached(informer.peek(key)?.metadata.resourceVersion ?? "", resourceVersion) ||

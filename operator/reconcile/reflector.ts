@@ -6,7 +6,7 @@
  * - A watch that ends is opened again from the last version heard.
  * - The first failure after a watch that was well is followed by a short pause, so that those cut off together
  *   do not come together; any further one by a jittered, growing one. A watch that ends at once without a word
- *   counts as a failure, and so does a 410, so that no answer of the server makes this a hot loop.
+ *   counts as a failure, and so does a second 410, so that no answer of the server makes this a hot loop.
  * - Expired, or failing again and again, means to list anew; so does silence longer than a bookmark takes,
  *   because a dead connection tells nothing.
  */
@@ -21,13 +21,14 @@ import {
 import { type Clock, sleep } from "../../relay/kit/clock.ts";
 import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
+import type { ListRank, ListTurns } from "./listTurns.ts";
 
 /** Where what is seen goes. */
 export interface ReflectorSink {
   /** A list begins: what is known is doubted until `listed` tells of it. A list that failed begins anew. */
   begin(): void;
-  /** A part of the list. What `put` and `remove` tell meanwhile is newer. */
-  listed(objects: readonly KubeObject[]): void;
+  /** A part of the list, which shows the moment of this version. What `put` and `remove` tell meanwhile is newer. */
+  listed(objects: readonly KubeObject[], resourceVersion: string): void;
   /** That was all there is at this version. */
   end(resourceVersion: string): void;
   put(object: KubeObject): void;
@@ -45,23 +46,30 @@ export interface ReflectorOptions {
   readonly random: Random;
   readonly log: Log;
   readonly sink: ReflectorSink;
+  /** When a page may be asked for after the first, which opens the watch and waits for nobody. */
+  readonly turns?: ListTurns;
+  readonly rank?: ListRank;
+  /** Lets the process do other things within a page; default: nothing. */
+  readonly breathe?: () => Promise<void>;
 }
 
 /**
- * A page is parsed, read and indexed in one go, and meanwhile nothing else happens: half a megabyte takes some
- * ten milliseconds. How many objects that is shows with the first page; runtime Secrets are fifty times as
- * large as pods.
+ * A page is parsed in one go, and meanwhile nothing else happens: half a megabyte takes some
+ * milliseconds. How many objects that is shows with the first page, which is small because edits are only heard
+ * once it is here; runtime Secrets are fifty times as large as pods.
  */
 const PAGE_BYTES = 512 * 1024;
-const FIRST_PAGE_SIZE = 50;
-const PAGE_SIZE = { least: 10, most: 500 } as const;
+const FIRST_PAGE_SIZE = 10;
+const PAGE_SIZE = { least: 4, most: 500 } as const;
+/** Objects read and indexed in one go. */
+const OBJECTS_A_BREATH = 25;
 const LIST_PAGE_SECONDS = 60;
 /** Bookmarks come about once a minute. */
 const SILENCE_SECONDS = 150;
 /** A watch that lives this long has recovered whatever was wrong before. */
 const HEALTHY_AFTER_MS = 10_000;
-/** After something that happens to all watches at once, such as a server that is rolled. */
-const SHORT_PAUSE_MS = 100;
+/** After something that happens to all watches at once, such as a server that is rolled. Nobody listens meanwhile. */
+const SHORT_PAUSE_MS = 20;
 const FIRST_PAUSE_MS = 800;
 const LONGEST_PAUSE_MS = 30_000;
 /** Failures in a row after which the version itself is doubted. */
@@ -103,9 +111,10 @@ export async function reflect(options: ReflectorOptions, signal: AbortSignal): P
         error,
       });
     }
-    // History ends for everyone now and then; that it ends again at once is what must not become a loop.
-    const counted = expired && failures === 1 ? 0 : failures;
-    if (!signal.aborted) await sleep(clock, pauseMs(counted, options.random), signal);
+    // History ends for everyone now and then, and what is edited until the list begins is heard late; that it
+    // ends again at once is what must not become a loop.
+    if (expired && failures <= 1) continue;
+    if (!signal.aborted) await sleep(clock, pauseMs(failures, options.random), signal);
   }
 }
 
@@ -131,7 +140,7 @@ async function listAndWatch(
   const { sink } = options;
   sink.begin();
   const first = await listPage(options, signal, { limit: FIRST_PAGE_SIZE });
-  sink.listed(first.items);
+  sink.listed(first.items, first.resourceVersion);
   const heard: Position = { version: first.resourceVersion };
   if (first.continueToken === undefined) {
     position.version = first.resourceVersion;
@@ -169,15 +178,35 @@ async function listAndWatch(
 }
 
 async function listRest(options: ReflectorOptions, signal: AbortSignal, first: ObjectList): Promise<void> {
-  let { continueToken } = first;
-  let limit = nextPageSize(first, FIRST_PAGE_SIZE);
-  while (continueToken !== undefined) {
-    const page: ObjectList = await listPage(options, signal, { limit, continueToken });
-    options.sink.listed(page.items);
-    limit = nextPageSize(page, limit);
-    ({ continueToken } = { continueToken: undefined, ...page });
+  const { turns = everyTurn, rank = "made", sink } = options;
+  const follow = (before: ObjectList, limit: number) => {
+    const { continueToken } = before;
+    if (continueToken === undefined) return null;
+    const size = nextPageSize(before, limit);
+    const page = turns.page(rank, async () => {
+      signal.throwIfAborted();
+      return await listPage(options, signal, { limit: size, continueToken });
+    });
+    page.catch(() => {});
+    return { page, size };
+  };
+  const ended = turns.begin(rank);
+  try {
+    for (let next = follow(first, FIRST_PAGE_SIZE); next !== null;) {
+      const page = await next.page;
+      // The server makes the next one while this one is read.
+      next = follow(page, next.size);
+      for (let from = 0; from < page.items.length; from += OBJECTS_A_BREATH) {
+        if (from > 0) await options.breathe?.();
+        sink.listed(page.items.slice(from, from + OBJECTS_A_BREATH), page.resourceVersion);
+      }
+    }
+  } finally {
+    ended();
   }
 }
+
+const everyTurn: ListTurns = { begin: () => () => {}, page: (_rank, action) => action() };
 
 /** So many that a page has about PAGE_BYTES, at most twice as many as before. */
 function nextPageSize({ bytes, items }: ObjectList, limit: number): number {

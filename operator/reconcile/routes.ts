@@ -36,7 +36,7 @@ export function route(caches: Caches, targets: Targets): void {
     const priority = first ? "low" : "high";
     const own = ref(change.key.namespace, change.key.name);
     if (specChanged(change)) {
-      targets.relay(change.key, priority);
+      targets.relay(change.key, edited(first));
       // Addresses are shared out among all relays of a pool.
       either(change, (cached) => {
         for (const pool of poolRefs(cached)) {
@@ -57,7 +57,7 @@ export function route(caches: Caches, targets: Targets): void {
     const priority = first ? "low" : "high";
     const moved = specChanged(change);
     if (moved) {
-      targets.domain(change.key, priority);
+      targets.domain(change.key, edited(first));
       // The next oldest may come to own the name.
       either(change, ({ value }) => {
         for (const { key } of domains.cache.by("domain", value?.spec.domain ?? "")) {
@@ -77,7 +77,7 @@ export function route(caches: Caches, targets: Targets): void {
     const own = ref(change.key.namespace, change.key.name);
     const moved = specChanged(change);
     if (moved) {
-      targets.pool(change.key, priority);
+      targets.pool(change.key, edited(first));
       either(change, ({ value }) => {
         for (const ip of value === null ? [] : addressesOf(value)) {
           for (const other of pools.cache.by("ip", ip)) {
@@ -125,6 +125,11 @@ export function route(caches: Caches, targets: Targets): void {
       }),
     );
   });
+}
+
+/** Of the object itself: whoever edited it waits for its status. */
+function edited(first: boolean): Priority {
+  return first ? "low" : "edited";
 }
 
 function specChanged(change: CacheChange<unknown>): boolean {

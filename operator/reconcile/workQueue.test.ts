@@ -63,6 +63,21 @@ test("what a person changed overtakes a long first list", async () => {
   expect(begun).toEqual(["l1", "edit", "l3", "l2"]);
 });
 
+test("what someone edited goes before what a change elsewhere concerns", async () => {
+  const { queue, begun, finish, clock } = manual();
+  queue.start();
+  queue.add("first");
+  await clock.advance(0);
+  for (const key of ["h1", "h2"]) queue.add(key, "high");
+  queue.add("h2", "edited");
+  queue.add("h2", "low");
+  queue.add("first", "edited");
+  queue.add("first", "high");
+  for (const key of ["first", "h2", "first"]) await finish(key);
+
+  expect(begun).toEqual(["first", "h2", "first", "h1"]);
+});
+
 test("low keys are not starved by a steady stream of high ones", async () => {
   const { clock, queue, begun, finish } = manual();
   queue.start();

@@ -2,14 +2,15 @@
  * Keys waiting to be reconciled. A key is in the queue once however often it is added, and never with two
  * workers at a time: added while it is worked on, it comes again afterwards.
  *
- * High priority (someone changed something) goes before low (first list, timed looks); now and then a low
- * one is let through, so that a busy cluster cannot starve its own polling. Failures wait longer each
+ * What someone edited goes before what is concerned by a change elsewhere (high: an edited relay concerns its
+ * domains), and that before first lists and timed looks (low); now and then a low one is let through, so that a
+ * busy cluster cannot starve its own polling. Failures wait longer each
  * time, each key for itself.
  */
 import type { Clock } from "../../relay/kit/clock.ts";
 import type { Random } from "../../relay/kit/random.ts";
 
-export type Priority = "high" | "low";
+export type Priority = "edited" | "high" | "low";
 
 export interface BackoffOptions {
   readonly firstMs: number;
@@ -18,8 +19,10 @@ export interface BackoffOptions {
 
 /** Errors of the cluster: sooner than a person loses patience, later than an overloaded server suffers. */
 const clusterBackoff: BackoffOptions = { firstMs: 1000, longestMs: 300_000 };
-/** One pick in this many takes a low key although high ones wait. */
+/** One pick in this many takes a low key although others wait. */
 const LOW_EVERY = 8;
+const order: readonly Priority[] = ["edited", "high", "low"];
+const lowFirst: readonly Priority[] = ["low", "edited", "high"];
 /**
  * A key worked on this often within the window is made to wait a second each time: objects whose status
  * writes wake each other must not keep a core busy, whatever defect made them do so.
@@ -45,7 +48,11 @@ export interface WorkQueueOptions {
 
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
-  readonly #ready: Readonly<Record<Priority, Set<string>>> = { high: new Set(), low: new Set() };
+  readonly #ready: Readonly<Record<Priority, Set<string>>> = {
+    edited: new Set(),
+    high: new Set(),
+    low: new Set(),
+  };
   readonly #running = new Map<string, Promise<void>>();
   /** Asked for again while being worked on. */
   readonly #again = new Map<string, Priority>();
@@ -62,13 +69,14 @@ export class WorkQueue {
 
   /** Keys that wait for a worker, delayed ones not counted. */
   get depth(): number {
-    return this.#ready.high.size + this.#ready.low.size;
+    return this.#ready.edited.size + this.#ready.high.size + this.#ready.low.size;
   }
 
   add(key: string, priority: Priority = "high"): void {
     if (this.#stopped) return;
     if (this.#running.has(key)) {
-      if (priority === "high" || !this.#again.has(key)) this.#again.set(key, priority);
+      const known = this.#again.get(key);
+      if (known === undefined || isBefore(priority, known)) this.#again.set(key, priority);
       return;
     }
     if (this.#isHot(key)) return this.addAfter(key, CALMED_MS);
@@ -76,8 +84,11 @@ export class WorkQueue {
   }
 
   #put(key: string, priority: Priority): void {
-    if (priority === "high") this.#ready.low.delete(key);
-    if (this.#ready.high.has(key)) return;
+    for (const other of order) {
+      if (!this.#ready[other].has(key)) continue;
+      if (!isBefore(priority, other)) return;
+      this.#ready[other].delete(key);
+    }
     this.#ready[priority].add(key);
     this.#fill();
   }
@@ -135,8 +146,7 @@ export class WorkQueue {
     this.#stopped = true;
     for (const { cancel } of this.#delayed.values()) cancel();
     this.#delayed.clear();
-    this.#ready.high.clear();
-    this.#ready.low.clear();
+    for (const priority of order) this.#ready[priority].clear();
     await Promise.all(this.#running.values());
   }
 
@@ -165,8 +175,7 @@ export class WorkQueue {
 
   #next(): string | undefined {
     this.#picks += 1;
-    const order: Priority[] = this.#picks % LOW_EVERY === 0 ? ["low", "high"] : ["high", "low"];
-    for (const priority of order) {
+    for (const priority of this.#picks % LOW_EVERY === 0 ? lowFirst : order) {
       for (const key of this.#ready[priority]) {
         this.#ready[priority].delete(key);
         return key;
@@ -191,4 +200,8 @@ export class WorkQueue {
       this.#fill();
     }
   }
+}
+
+function isBefore(one: Priority, other: Priority): boolean {
+  return order.indexOf(one) < order.indexOf(other);
 }
