@@ -208,6 +208,26 @@ test("a list under way does not undo what was written meanwhile, nor keep what i
   expect(informer.cache.get({ namespace: "mail", name: "s140" })?.value).toBe("Mg==");
 });
 
+test("a page older than what was written meanwhile does not take it back, before the watch tells of it either", async () => {
+  let open: () => void = () => {};
+  let gate = Promise.resolve();
+  const { clock, kube, informer, put, names } = world({ gate: () => gate });
+  for (let index = 100; index < 150; index++) await put(`s${index}`);
+  informer.start();
+  await clock.advance(60_000);
+  gate = new Promise((resolve) => (open = resolve));
+  kube.silence();
+  kube.cutWatches(new KubeError("Expired", 410, "too old"));
+  await clock.advance(0);
+  // After the second page was made, before it is read.
+  informer.adopt(await put("s140", "Mg=="));
+  open();
+  await clock.advance(1000);
+
+  expect([kube.count("list"), names().length]).toEqual([4, 50]);
+  expect(informer.cache.get({ namespace: "mail", name: "s140" })?.value).toBe("Mg==");
+});
+
 test("an answer that comes between the end of a watch and the first page is not kept against the list", async () => {
   const { clock, cluster, kube, informer, put, remove, names } = world();
   await put("one");
