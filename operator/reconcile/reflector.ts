@@ -3,10 +3,10 @@
  *
  * - The watch opens with the first page, not after the last: all pages show the moment of the first one, and
  *   while ten thousand objects are listed, what someone edits is heard at once.
- * - A watch that ends is opened again from the last version heard.
- * - The first failure after a watch that was well is followed by a short pause, so that those cut off together
- *   do not come together; any further one by a jittered, growing one. A watch that ends at once without a word
- *   counts as a failure, and so does a second 410, so that no answer of the server makes this a hot loop.
+ * - A watch that ends is opened again from the last version heard; at once when it was well, since nobody
+ *   listens meanwhile, and after a jittered, growing pause when it failed before. A watch that ends at once
+ *   without a word counts as a failure, and so does a second 410, so that no answer of the server makes this a
+ *   hot loop.
  * - Expired, or failing again and again, means to list anew; so does silence longer than a bookmark takes,
  *   because a dead connection tells nothing.
  */
@@ -55,21 +55,21 @@ export interface ReflectorOptions {
 
 /**
  * A page is parsed in one go, and meanwhile nothing else happens: half a megabyte takes some
- * milliseconds. How many objects that is shows with the first page, which is small because edits are only heard
- * once it is here; runtime Secrets are fifty times as large as pods.
+ * milliseconds. How many objects that is shows with the first page, which is one object because edits are only
+ * heard once it is here; runtime Secrets are fifty times as large as pods.
  */
 const PAGE_BYTES = 512 * 1024;
-const FIRST_PAGE_SIZE = 10;
+const FIRST_PAGE_SIZE = 1;
+const SECOND_PAGE_SIZE = 32;
 const PAGE_SIZE = { least: 4, most: 500 } as const;
-/** Objects read and indexed in one go. */
-const OBJECTS_A_BREATH = 25;
+/** Read and indexed in one go. Those of a list anew are mostly known, and done in no time. */
+const OBJECTS_AT_A_TIME = 25;
+const BREATH_AFTER_MS = 5;
 const LIST_PAGE_SECONDS = 60;
 /** Bookmarks come about once a minute. */
 const SILENCE_SECONDS = 150;
 /** A watch that lives this long has recovered whatever was wrong before. */
 const HEALTHY_AFTER_MS = 10_000;
-/** After something that happens to all watches at once, such as a server that is rolled. Nobody listens meanwhile. */
-const SHORT_PAUSE_MS = 20;
 const FIRST_PAUSE_MS = 800;
 const LONGEST_PAUSE_MS = 30_000;
 /** Failures in a row after which the version itself is doubted. */
@@ -111,9 +111,9 @@ export async function reflect(options: ReflectorOptions, signal: AbortSignal): P
         error,
       });
     }
-    // History ends for everyone now and then, and what is edited until the list begins is heard late; that it
-    // ends again at once is what must not become a loop.
-    if (expired && failures <= 1) continue;
+    // A watch that was well ends now and then, and so does history; what is edited until it is open again may be
+    // in the list alone, and is heard late. That either happens again at once is what must not become a loop.
+    if (failures === 0 || (expired && failures === 1)) continue;
     if (!signal.aborted) await sleep(clock, pauseMs(failures, options.random), signal);
   }
 }
@@ -124,10 +124,7 @@ interface Position {
 }
 
 function pauseMs(failures: number, random: Random): number {
-  const full =
-    failures === 0
-      ? SHORT_PAUSE_MS
-      : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(20, Math.max(0, failures - 1)));
+  const full = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(20, failures - 1));
   return Math.round(full * (0.5 + random.draw()));
 }
 
@@ -178,7 +175,7 @@ async function listAndWatch(
 }
 
 async function listRest(options: ReflectorOptions, signal: AbortSignal, first: ObjectList): Promise<void> {
-  const { turns = everyTurn, rank = "made", sink } = options;
+  const { clock, turns = everyTurn, rank = "made", sink } = options;
   const follow = (before: ObjectList, limit: number) => {
     const { continueToken } = before;
     if (continueToken === undefined) return null;
@@ -196,9 +193,13 @@ async function listRest(options: ReflectorOptions, signal: AbortSignal, first: O
       const page = await next.page;
       // The server makes the next one while this one is read.
       next = follow(page, next.size);
-      for (let from = 0; from < page.items.length; from += OBJECTS_A_BREATH) {
-        if (from > 0) await options.breathe?.();
-        sink.listed(page.items.slice(from, from + OBJECTS_A_BREATH), page.resourceVersion);
+      let since = clock.now();
+      for (let from = 0; from < page.items.length; from += OBJECTS_AT_A_TIME) {
+        if (clock.now() - since >= BREATH_AFTER_MS) {
+          await options.breathe?.();
+          since = clock.now();
+        }
+        sink.listed(page.items.slice(from, from + OBJECTS_AT_A_TIME), page.resourceVersion);
       }
     }
   } finally {
@@ -212,7 +213,7 @@ const everyTurn: ListTurns = { begin: () => () => {}, page: (_rank, action) => a
 function nextPageSize({ bytes, items }: ObjectList, limit: number): number {
   if (bytes === undefined) return PAGE_SIZE.most;
   const fitting = Math.floor((PAGE_BYTES * Math.max(1, items.length)) / Math.max(1, bytes));
-  return Math.max(PAGE_SIZE.least, Math.min(PAGE_SIZE.most, 2 * limit, fitting));
+  return Math.max(PAGE_SIZE.least, Math.min(PAGE_SIZE.most, Math.max(SECOND_PAGE_SIZE, 2 * limit), fitting));
 }
 
 async function listPage(
