@@ -11,16 +11,16 @@ test("of many who wait for a breath, one goes on in each turn of the event loop"
     await breathe();
     seen.push(name);
   };
-  let working = true;
+  const working = new AbortController();
   const turns = async () => {
-    while (working) {
+    while (!working.signal.aborted) {
       await new Promise((resolve) => setImmediate(resolve));
       seen.push("-");
     }
   };
   const turning = turns();
   await Promise.all(["a", "b", "c"].map(work));
-  working = false;
+  working.abort();
   await turning;
 
   expect(seen.join("").replaceAll(/-+/g, "-").replaceAll(/^-|-$/g, "")).toBe("a-b-c-a-b-c");

@@ -236,7 +236,8 @@ function report(measured: readonly Run[], steadySeconds: number): void {
 if (values.stay) {
   say("the stage is set; each line of standard input measures, its end ends it");
   for await (const line of createInterface({ input: process.stdin })) {
-    const [runsNow = runs, editsNow = edits, steadyNow = steadySeconds] = line.match(/\d+/g)?.map(Number) ?? [];
+    const [runsNow = runs, editsNow = edits, steadyNow = steadySeconds] =
+      line.match(/\d+/g)?.map(Number) ?? [];
     await measure(runsNow, editsNow, steadyNow).catch((error: unknown) => say(String(error)));
     say("measured");
   }

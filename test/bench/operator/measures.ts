@@ -153,7 +153,9 @@ export async function editWhileRelisting(
     if (relisting) duringRelist.push(took);
     const { namespace, name } = target.metadata;
     if (took > SLOW_EDIT_SECONDS)
-      say(`  ${target.kind} ${namespace}/${name}: ${took.toFixed(2)} s${relisting ? ", made during a relist" : ""}`);
+      say(
+        `  ${target.kind} ${namespace}/${name}: ${took.toFixed(2)} s${relisting ? ", made during a relist" : ""}`,
+      );
   };
   for (let from = 0; from < targets.length; from += EDITS_A_ROUND) {
     const under = targets.slice(from, from + EDITS_A_ROUND);
