@@ -64,7 +64,9 @@ test("every series the dashboard asks for exists", async () => {
 test("each alert has a page, each page an alert", () => {
   const pages = readdirSync(join(repository, "docs/runbooks"))
     .filter((name) => name !== "README.md")
-    .map((name) => name.replace(/\.md$/, ""));
+    .map((name) => name.replace(/\.md$/, ""))
+    // The others are procedures that pages of alerts lead to.
+    .filter((name) => name.startsWith("SmtpRelay"));
 
   expect(pages.toSorted()).toEqual(alerts.map(({ alert }) => alert).toSorted());
 });
