@@ -226,7 +226,7 @@ test("an object as an older version allowed it keeps sending as it did, and the 
   await beginAnew();
 
   // The relay is planned anew, from what can be read.
-  await applyWhenAllowed("relay", { ...alive.relay, limits: { recipientsPerMessage: 77 } });
+  await applyWhenAllowed("relay", { ...alive.relay, limits: { recipientsPerMessage: 177 } });
   await vi.waitUntil(async () => notRight("SmtpRelay", await read("relay", 0)) === null, soon);
   expect(await sendsSigned("older")).toEqual(signedTwice);
   expect(operator.output()).toContain("spec.dkim.rotationDays");
