@@ -18,7 +18,8 @@ import { apiServerPrograms, KUBERNETES_VERSION } from "../../support/cluster/pro
 import { installPeers, peers } from "../../support/peers/debian.ts";
 import { type ColdStart, coldStart, type Edits, editWhileRelisting, p99, settle } from "./measures.ts";
 import { chartMemoryLimit } from "./memoryLimit.ts";
-import { memoryOf, percentile, round, type Spread, spread } from "./observed.ts";
+import { type Spread, spread } from "../spread.ts";
+import { memoryOf, percentile, round } from "./observed.ts";
 import { cannotEnter, enter, furnish, isInside } from "./place.ts";
 import type { Sizes } from "./population.ts";
 import { setStage } from "./stage.ts";

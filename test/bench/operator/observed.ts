@@ -78,20 +78,6 @@ export class AuditTail {
   }
 }
 
-export interface Spread {
-  readonly median: number;
-  readonly low: number;
-  readonly high: number;
-}
-
-export function spread(values: readonly number[]): Spread {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  const at = (index: number) => sorted[index] ?? Number.NaN;
-  const median = (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2;
-  return { median: round(median), low: round(at(0)), high: round(at(sorted.length - 1)) };
-}
-
 /** Nearest rank: the least value that is not under `share` of all. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
