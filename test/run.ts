@@ -12,7 +12,7 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 
 import { installPeers } from "./support/peers/debian.ts";
@@ -112,6 +112,8 @@ const chosen = steps.filter((step) =>
 );
 const totals: Counts = { passed: 0, failed: 0, skipped: 0 };
 const rows: string[] = [];
+/** Said once more at the very end: what comes before it is long. */
+const failures: string[] = [];
 let allOk = true;
 // The tools run one after the other on one core, unseen; the suites go on beside them and are seen working.
 let before: Promise<unknown> = Promise.resolve();
@@ -138,6 +140,7 @@ for (const step of inOrder) {
 }
 rmSync(scratch, { recursive: true, force: true });
 
+if (failures.length > 0) console.log(`\n── what failed ${"─".repeat(64)}\n${failures.join("\n")}`);
 console.log(`\n── where the time went ${"─".repeat(57)}\n${rows.join("\n")}\n`);
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : "";
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
@@ -193,6 +196,20 @@ function suite(project: string, quick: boolean): Step {
   return { name: project, quick, run: () => runSuite(project) };
 }
 
+/** Of vitest's JSON report, what is read here. */
+interface Told {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly message: string;
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+  }[];
+}
+
 async function runSuite(project: string): Promise<{ ok: boolean; counts: Counts }> {
   const results = join(scratch, `${project}.json`);
   const ok = await node([
@@ -206,10 +223,17 @@ async function runSuite(project: string): Promise<{ ok: boolean; counts: Counts 
   ]);
   const counts = { passed: 0, failed: ok ? 0 : 1, skipped: 0 };
   try {
-    const told = JSON.parse(readFileSync(results, "utf8")) as Record<string, number>;
-    counts.passed = told["numPassedTests"] ?? 0;
-    counts.failed = told["numFailedTests"] ?? counts.failed;
-    counts.skipped = (told["numPendingTests"] ?? 0) + (told["numTodoTests"] ?? 0);
+    const told = JSON.parse(readFileSync(results, "utf8")) as Told;
+    counts.passed = told.numPassedTests;
+    counts.failed = told.numFailedTests;
+    counts.skipped = told.numPendingTests + told.numTodoTests;
+    for (const file of told.testResults) {
+      if (file.status !== "failed") continue;
+      const broken = file.assertionResults.filter(({ status }) => status === "failed");
+      // Without a failed test the file itself could not be run.
+      for (const { fullName } of broken) failures.push(`  ${project} > ${fullName}`);
+      if (broken.length === 0) failures.push(`  ${project} > ${relative(root, file.name)}: ${file.message}`);
+    }
   } catch {
     // No result file: the run broke before it could tell; `ok` is false then.
   }
