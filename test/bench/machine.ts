@@ -38,13 +38,13 @@ function busySeconds(): number {
 }
 
 /** Begins to watch; the result tells the part of the machine that processes not of ours took since. */
-export function watchOthers(): () => number {
+export function watchOthers(): () => { readonly part: number; readonly seconds: number } {
   const started = performance.now();
   const before = { busy: busySeconds(), ours: cpuSeconds(process.pid) };
   return () => {
     const seconds = (performance.now() - started) / 1000;
     const others = busySeconds() - before.busy - (cpuSeconds(process.pid) - before.ours);
-    return Math.max(0, others / (seconds * cpus().length));
+    return { part: Math.max(0, others / (seconds * cpus().length)), seconds };
   };
 }
 

@@ -42,20 +42,24 @@ const PEERS_WARM_UP = 1500;
 /** Ours takes more messages, so that both are measured for about as long. */
 const OURS_MORE = 3;
 
-/** A repetition's samples by relay, then by case. */
-type Repetition = Map<string, Map<string, Sample>>;
+/** Samples by relay, then by case. */
+type Samples = Map<string, Map<string, Sample>>;
+
+interface Repetition {
+  readonly samples: Samples;
+  /** Part of the machine that others took while something was measured. */
+  readonly others: number;
+}
 
 export async function runRates(
   cases: readonly RateCase[],
   options: { readonly repetitions: number; readonly say: (line: string) => void },
 ): Promise<RateResults> {
-  const made: { readonly samples: Repetition; readonly others: number }[] = [];
+  const made: Repetition[] = [];
   const quiet = () => made.filter(({ others }) => others <= MOST_OTHERS).length;
   for (let number = 0; quiet() < options.repetitions && number < 2 * options.repetitions; number++) {
     options.say(`repetition ${number + 1}, ${quiet()} quiet ones of ${options.repetitions} so far`);
-    const others = watchOthers();
-    const samples = await repeat(cases, number, options.say);
-    made.push({ samples, others: others() });
+    made.push(await repeat(cases, number, options.say));
     options.say(`others took ${((made.at(-1)?.others ?? 0) * 100).toFixed(0)} % of the machine`);
   }
   // On a machine that is never quiet the least noisy count, and the result says how noisy they were.
@@ -77,7 +81,8 @@ async function repeat(
   number: number,
   say: (line: string) => void,
 ): Promise<Repetition> {
-  const samples: Repetition = new Map();
+  const samples: Samples = new Map();
+  const others: { readonly part: number; readonly seconds: number }[] = [];
   for (const setup of new Set(cases.map((entry) => entry.setup))) {
     const mine = cases.filter((entry) => entry.setup === setup);
     await using ends = new AsyncDisposableStack();
@@ -87,7 +92,10 @@ async function repeat(
       for (let turn = 0; turn < standing.length; turn++) {
         const relay = standing[(turn + index + number) % standing.length];
         if (relay === undefined || (relay.kind === haraka && !peers.includes(haraka.name))) continue;
+        // Not from start to end: what a Postfix took is nobody's once its processes are ended.
+        const stop = watchOthers();
         const sample = await take(relay, load);
+        others.push(stop());
         const ofRelay = samples.get(relay.kind.name) ?? new Map<string, Sample>();
         samples.set(relay.kind.name, ofRelay.set(name, sample));
         say(
@@ -97,7 +105,8 @@ async function repeat(
       }
     }
   }
-  return samples;
+  const seconds = others.reduce((sum, one) => sum + one.seconds, 0);
+  return { samples, others: others.reduce((sum, one) => sum + one.part * one.seconds, 0) / seconds };
 }
 
 function relaysOf(cases: readonly RateCase[], setup: Setup): readonly RelayKind[] {
@@ -136,7 +145,7 @@ async function take({ kind, pid, sink, port }: Standing, load: Load): Promise<Sa
   };
 }
 
-function compare(all: readonly Repetition[], name: string, left: string, right: string): Comparison {
+function compare(all: readonly Samples[], name: string, left: string, right: string): Comparison {
   const pairs = all.flatMap((samples) => {
     const [mine, other] = [samples.get(left)?.get(name), samples.get(right)?.get(name)];
     return mine === undefined || other === undefined ? [] : [{ mine, other }];
