@@ -100,6 +100,16 @@ const smarthost = z.strictObject({
   credentialsRef: reference.optional().meta({
     description: "Secret with `username` and `password` for AUTH at the smart host. Default: no AUTH.",
   }),
+  connections: z
+    .int()
+    .min(1)
+    .max(500)
+    .optional()
+    .meta({
+      description:
+        "Most connections that each pod has to it at once; hosted ones say how many they take (Exchange Online: 3). " +
+        "Default: 50; where the host is a mailbox provider's, what that provider takes.",
+    }),
 });
 
 const route = z.strictObject({

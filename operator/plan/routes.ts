@@ -50,6 +50,7 @@ export function planRoutes(world: RelayWorld): RoutePlan {
             passwordFile: login.file?.name ?? null,
             // Warm-up is for receivers who judge our addresses; a smart host knows us by login.
             pool: null,
+            ...(to.smarthost.connections === undefined ? {} : { connections: to.smarthost.connections }),
           },
         });
       }

@@ -109,6 +109,8 @@ export const route = z.strictObject({
       passwordFile: fileName.nullable(),
       /** Pool whose sources connect to the smart host; null: the system's address, EHLO = hostname. */
       pool: name.nullable(),
+      /** Most connections to it at once. Absent: `SMART_HOST_CONNECTIONS`, or what its provider takes. */
+      connections: z.int().min(1).max(500).optional(),
     }),
   ]),
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { peerKey, providerByName, providerOfHost, providerOfHosts } from "./provider.ts";
+import { peerKey, providerByName, providerOfHost, providerOfHosts, providerOfSmartHost } from "./provider.ts";
 import { otherProvider, providers } from "./providers.ts";
 
 test.each([
@@ -34,6 +34,13 @@ test("a site belongs to the provider of its most preferred host", () => {
   ];
   expect(providerOfHosts(hosts).name).toBe("google");
   expect(providerOfHosts([]).name).toBe("other");
+});
+
+test("a smart host takes what its owner says, else what its provider takes, else more than a stranger", () => {
+  expect(providerOfSmartHost("mx.partner.test", 3)).toMatchObject({ name: "other", connections: 3 });
+  expect(providerOfSmartHost("aspmx.l.google.com")).toBe(providerOfHost("aspmx.l.google.com"));
+  expect(providerOfSmartHost("aspmx.l.google.com", 7)).toMatchObject({ name: "google", connections: 7 });
+  expect(providerOfSmartHost("mx.partner.test").connections).toBeGreaterThan(otherProvider.connections);
 });
 
 test("strangers are judged by site, providers as a whole", () => {

@@ -18,17 +18,14 @@ export function providerOfHost(host: string): Provider {
   }
 }
 
-/** The same for a smart host, which its owner chose: Postfix's default_destination_concurrency_limit, not a stranger's. */
-export function providerOfSmartHost(host: string): Provider {
+/** The same for a smart host, which its owner chose: `connections` is his word, where he gave it. */
+export function providerOfSmartHost(host: string, connections?: number): Provider {
   const provider = providerOfHost(host);
+  if (connections !== undefined) return { ...provider, connections, source: "`connections` of the route" };
   return provider === otherProvider ? smartHost : provider;
 }
 
-const smartHost: Provider = {
-  ...otherProvider,
-  connections: SMART_HOST_CONNECTIONS,
-  source: "Postfix, default_destination_concurrency_limit",
-};
+const smartHost: Provider = { ...otherProvider, connections: SMART_HOST_CONNECTIONS, source: "ours" };
 
 /**
  * The provider of a site: that of its most preferred host (ties: the first name in order). A domain that

@@ -124,8 +124,11 @@ export const providers: readonly Provider[] = [
   { name: "netease", mxSuffixes: ["netease.com"], connections: 4, messagesPerConnection: 7, source: kumo },
 ];
 
-/** A smart host that is no provider's: the owner named it to take all of his mail. */
-export const SMART_HOST_CONNECTIONS = 20;
+/**
+ * To a smart host that is no provider's: the owner named it to take all of his mail. Between KumoMTA's 32
+ * and the 100 processes that a Postfix takes mail with; with 20 a hundred busy clients outrun delivery.
+ */
+export const SMART_HOST_CONNECTIONS = 50;
 
 /** Everyone else: each site stands for itself. */
 export const otherProvider: Provider = {

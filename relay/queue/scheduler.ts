@@ -231,7 +231,7 @@ export class Scheduler {
     if (site === undefined) {
       const provider =
         route.to.kind === "smarthost"
-          ? providerOfSmartHost(route.to.host)
+          ? providerOfSmartHost(route.to.host, route.to.connections)
           : providerOfHosts(resolution.hosts);
       site = new SiteQueue({ key, site: resolution.site, provider, route, hosts: resolution.hosts });
       this.#state.sites.set(key, site);

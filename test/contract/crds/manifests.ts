@@ -96,6 +96,7 @@ export const full: Readonly<Record<KindName, Manifest>> = {
             host: "mx.partner.example",
             port: 587,
             tls: "Verify",
+            connections: 20,
             credentialsRef: { name: "partner" },
           },
         },

@@ -405,6 +405,48 @@ test("a smart host gets its port, its TLS and its password, and its absence boun
   });
 });
 
+test("a smart host gets as many connections as its owner allows, and a new number at once", async () => {
+  const config = (connections: number) =>
+    aConfig({
+      routes: [
+        {
+          name: "partner",
+          recipientDomains: [],
+          to: {
+            kind: "smarthost",
+            host: "smtp.partner.test",
+            port: 587,
+            tls: "Verify",
+            username: null,
+            passwordFile: null,
+            pool: null,
+            connections,
+          },
+        },
+      ],
+    });
+  const story = await QueueDriver.open({ config: config(3) });
+  story.dns.mx("smtp.partner.test", "smtp.partner.test");
+  await story.send({ to: "first@partner.test" });
+  await story.settle();
+  story.peers.hold();
+  const ids = [];
+  for (let count = 0; count < 10; count++) ids.push(await story.send({ to: `to${count}@partner.test` }));
+  await story.settle();
+  expect(story.peers.running).toBe(3);
+  expect(await story.why(ids.at(-1) ?? "")).toMatchObject({
+    kind: "ConnectionLimit",
+    text: expect.stringContaining("all 3 connections") as string,
+  });
+
+  story.apply(config(5));
+  await story.settle();
+  expect(story.peers.running).toBe(5);
+  story.peers.release();
+  await story.settle();
+  expect(story.peers.delivered).toHaveLength(11);
+});
+
 test("a route without addresses says so, and a new configuration sends its mail", async () => {
   const story = await QueueDriver.open({ config: aConfig({ sources: [] }) });
   const id = await story.send({ to: "one@inbox.test" });
