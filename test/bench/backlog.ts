@@ -18,6 +18,7 @@ import { type RelayProcess, smarthostRoute, startRelay, testConfig } from "../su
 import { fillSpool } from "./backlogFill.ts";
 import { send, type Sink, startSink } from "./load.ts";
 import { cpuSeconds } from "./machine.ts";
+import { unharmed } from "./unharmed.ts";
 
 export interface Figure {
   readonly name: string;
@@ -74,6 +75,12 @@ export const backlogCases: readonly BacklogCase[] = [
     name: "large-50MiB",
     about: "memory while 50 MiB pass to a slow receiver, one message and twenty at once",
     run: (context) => large(context),
+  },
+  {
+    name: "unharmed",
+    about:
+      "rate and slowest reply beside idle sessions, slow and endless senders, servers that trickle, against without",
+    run: unharmed,
   },
 ];
 
