@@ -33,7 +33,7 @@ const report: RelayReport = {
       until: null,
     },
   ],
-  missingAddresses: [],
+  missingAddresses: [{ source: "b", reason: "EADDRNOTAVAIL", since: "2026-11-23T14:00:00.000Z" }],
   loadedKeys: [],
   usage: [
     { source: "a", day: "2026-11-23", provider: "google", used: 12, limit: 20 },
@@ -69,8 +69,21 @@ test("levels are those of the relay's own report, of today, at the scrape", asyn
       'smtp_relay_allowance_used{source="a",provider="google"} 12',
       'smtp_relay_allowance_used{source="a",provider="total"} 15',
       'smtp_relay_allowance_limit{source="a",provider="google"} 20',
+      'smtp_relay_address_missing{source="b"} 1',
     ]),
   );
+});
+
+test("an address that is there again is no longer told as missing", async () => {
+  const registry = new Registry();
+  const metrics = createRelayMetrics(registry);
+  let now = report;
+  metrics.levels({ report: () => now, sessions: () => 0, overload: () => "Calm" });
+  const told = async () => (await registry.metrics()).includes("smtp_relay_address_missing{");
+
+  expect(await told()).toBe(true);
+  now = { ...report, missingAddresses: [] };
+  expect(await told()).toBe(false);
 });
 
 test("a refused configuration, a failed spool and an unready relay show as zero", async () => {

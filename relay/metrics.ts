@@ -227,6 +227,13 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
     labels: { source, provider: [...provider, "total"] },
   });
 
+  const addressMissing = book.gauge({
+    name: "smtp_relay_address_missing",
+    help: "1 for a source whose address is not on this pod; absent for the others, and where the network translates.",
+    doc: "Nothing is sent from it here until the address is there; it is looked for every ten seconds. Alert on it: where a pod has one address, its mail stands still.",
+    labels: { source },
+  });
+
   function collect(): void {
     if (levels === null) return;
     openSessions.set({}, levels.sessions());
@@ -238,6 +245,8 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
     queueMessages.set({}, report.queue.messages);
     for (const level of [queueRecipients, queueOldest, restraints, allowanceUsed, allowanceLimit])
       level.clear();
+    addressMissing.clear();
+    for (const { source: name } of report.missingAddresses) addressMissing.set({ source: name }, 1);
     for (const level of [classRecipients, classOldest]) level.clear();
     for (const { queueClass: name, recipients, oldestSeconds } of report.queue.classes ?? []) {
       classRecipients.set({ queue_class: name }, recipients);

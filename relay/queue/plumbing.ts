@@ -31,11 +31,16 @@ export class Plumbing {
     this.#changed = changed;
   }
 
-  /** The sources of the configuration in force. Those of which nothing is known yet are taken to be there. */
+  /**
+   * The sources of the configuration in force. Those of which nothing is known yet are taken to be there; what
+   * is paused starts nothing, so that its address may be gone for good.
+   */
   follow(sources: readonly EgressSource[]): void {
     const before = this.#wanted;
     this.#wanted = new Map(
-      sources.flatMap(({ name, address }) => (address === null ? [] : [[name, address] as const])),
+      sources.flatMap(({ name, address, state }) =>
+        address === null || state === "Paused" ? [] : [[name, address] as const],
+      ),
     );
     for (const name of this.#missing.keys()) {
       if (this.#wanted.get(name) !== before.get(name)) this.#missing.delete(name);

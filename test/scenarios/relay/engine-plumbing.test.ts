@@ -69,6 +69,20 @@ test("an address that goes away is found missing while nothing is sent", async (
   expect(engine.report().missingAddresses).toMatchObject([{ source: "a" }]);
 });
 
+test("an address that was paused is no longer missing, and is looked for anew when it is active again", async () => {
+  const driver = await open(new Set(), a);
+  await driver.settle();
+  expect(driver.engine.report().missingAddresses).toMatchObject([{ source: "a" }]);
+
+  driver.apply(aConfig({ sources: [{ ...a, state: "Paused", stateReason: "taken out" }] }));
+  await driver.clock.advance(1 * minutes);
+  expect(driver.engine.report().missingAddresses).toEqual([]);
+
+  driver.apply(aConfig({ sources: [a] }));
+  await driver.settle();
+  expect(driver.engine.report().missingAddresses).toMatchObject([{ source: "a" }]);
+});
+
 test("a new configuration with another address is not held to what was said of the former", async () => {
   const driver = await open(new Set(["127.0.0.1"]), a);
   const id = await driver.send({ to: "one@inbox.test" });
