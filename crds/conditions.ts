@@ -35,7 +35,7 @@ export const conditionTypes = {
     Ready: {
       true: "Mail is taken and delivered as the spec asks.",
       false: "Mail is not taken, or cannot be delivered at all; the reason says which and why.",
-      unknown: "The pods could not be asked.",
+      unknown: "The pods could not be asked, or the spec cannot be read.",
     },
     Reconciling: reconciling,
     Stalled: stalled,
@@ -64,7 +64,7 @@ export const conditionTypes = {
     Ready: {
       true: "Mail from the domain is taken and signed.",
       false: "Mail from the domain is answered 451 until the reason is gone.",
-      unknown: "DNS has not been asked yet.",
+      unknown: "DNS has not been asked yet, or the spec cannot be read.",
     },
     Reconciling: reconciling,
     Stalled: stalled,
@@ -83,7 +83,7 @@ export const conditionTypes = {
     Ready: {
       true: "At least one address may send.",
       false: "No address may send.",
-      unknown: "The addresses have not been checked yet.",
+      unknown: "The addresses have not been checked yet, or the spec cannot be read.",
     },
     Reconciling: reconciling,
     Stalled: stalled,
@@ -143,6 +143,13 @@ export const reasons = {
     on: ["Stalled=False"],
     when: "No problem needs a person.",
     next: "",
+  },
+
+  SpecUnreadable: {
+    kinds: ["SmtpRelay", "SendingDomain", "IpPool"],
+    on: ["Ready=Unknown", "Stalled=True"],
+    when: "The spec does not fit this operator: it was stored under definitions that are older or newer. What it could read last stays in force; of what it never could read nothing is touched.",
+    next: "Bring operator and definitions to one version, or correct the field the message names.",
   },
 
   // The relay and its pods.
@@ -231,8 +238,8 @@ export const reasons = {
   PoolMissing: {
     kinds: ["SmtpRelay"],
     on: ["Ready=False", "Stalled=True"],
-    when: "The relay or one of its routes names an IpPool that does not exist in the namespace.",
-    next: "Create the pool or correct the name.",
+    when: "The relay or one of its routes names an IpPool that does not exist in the namespace, or that cannot be read.",
+    next: "Create the pool or correct the name; of one that cannot be read see its own conditions.",
   },
   PoolBlocked: {
     kinds: ["SmtpRelay"],
@@ -319,8 +326,8 @@ export const reasons = {
   RelayMissing: {
     kinds: ["SendingDomain"],
     on: ["Ready=False", "Stalled=True"],
-    when: "spec.relayRef names an SmtpRelay that does not exist in the namespace.",
-    next: "Create the relay or correct the name.",
+    when: "spec.relayRef names an SmtpRelay that does not exist in the namespace, or that cannot be read.",
+    next: "Create the relay or correct the name; of one that cannot be read see its own conditions.",
   },
   DomainClaimed: {
     kinds: ["SendingDomain"],

@@ -19,6 +19,7 @@ import { type EventRecorder, tellReadiness } from "./reconcile/events.ts";
 import { Gatherer } from "./reconcile/gather.ts";
 import { POOL_MANAGER, PoolReconciler } from "./reconcile/ipPool.ts";
 import { KeyedLock } from "./reconcile/keyedLock.ts";
+import { tellingMisreads } from "./reconcile/misreads.ts";
 import { Needs } from "./reconcile/needs.ts";
 import type { ReconcileObserver } from "./reconcile/observer.ts";
 import { OwnWrites } from "./reconcile/ownWrites.ts";
@@ -27,6 +28,7 @@ import { DOMAIN_MANAGER, DomainReconciler } from "./reconcile/sendingDomain.ts";
 import { RELAY_MANAGER, RelayReconciler } from "./reconcile/smtpRelay.ts";
 import type { SharedText } from "./reconcile/sharedText.ts";
 import { Writer } from "./reconcile/writer.ts";
+import { resources } from "./resources.ts";
 import type { Environment } from "./world.ts";
 
 const DOMAINS_AT_A_TIME = 12;
@@ -95,7 +97,7 @@ export function startOperator(options: OperatorOptions): Operator {
     writer: relayWriter,
     lockNames: (key) => relay.lockNames(key),
     concerns: (key, written) => relay.concerns(key, written),
-    reconcile: (key) => relay.reconcile(key),
+    reconcile: tellingMisreads(caches.relays, resources.smtpRelays, clock, (key) => relay.reconcile(key)),
   });
 
   const domainWriter = writer(DOMAIN_MANAGER);
@@ -116,7 +118,9 @@ export function startOperator(options: OperatorOptions): Operator {
     writer: domainWriter,
     lockNames: () => [],
     concerns: (key, written) => domain.concerns(key, written),
-    reconcile: (key) => domain.reconcile(key),
+    reconcile: tellingMisreads(caches.domains, resources.sendingDomains, clock, (key) =>
+      domain.reconcile(key),
+    ),
   });
 
   const poolWriter = writer(POOL_MANAGER);
@@ -133,7 +137,7 @@ export function startOperator(options: OperatorOptions): Operator {
     writer: poolWriter,
     lockNames: (key) => pool.lockNames(key),
     concerns: (key, written) => pool.concerns(key, written),
-    reconcile: (key) => pool.reconcile(key),
+    reconcile: tellingMisreads(caches.pools, resources.ipPools, clock, (key) => pool.reconcile(key)),
   });
 
   route(caches, {

@@ -81,6 +81,8 @@ export interface RelayWorld {
   readonly allDomains: readonly SendingDomain[];
   /** Pools this relay names that exist. */
   readonly pools: readonly IpPool[];
+  /** Names of those it names that exist but cannot be read. */
+  readonly unreadPools?: readonly string[];
   /** Every pool of any namespace that claims one of these pools' addresses, to find who did so first. */
   readonly allPools: readonly IpPool[];
   /** Every relay that names one of `pools`, this one included. */
@@ -99,8 +101,10 @@ export interface DomainWorld {
   readonly domain: SendingDomain;
   /** All that claim its domain, itself included. */
   readonly allDomains: readonly SendingDomain[];
-  /** Null: it does not exist (yet). */
+  /** Null: it does not exist (yet), or cannot be read. */
   readonly relay: SmtpRelay | null;
+  /** Why `relay` is null. */
+  readonly relayUnread?: boolean;
   /** Pools the relay sends through. */
   readonly pools: readonly IpPool[];
   readonly keySecret: SecretObject | null;

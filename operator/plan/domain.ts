@@ -30,10 +30,11 @@ export function planDomain(world: DomainWorld): Plan {
     );
   }
   if (world.relay === null) {
+    const what = world.relayUnread === true ? "cannot be read, as it says itself" : "does not exist";
     problems.push(
       blocking(
         "RelayMissing",
-        `SmtpRelay ${domain.metadata.namespace}/${domain.spec.relayRef.name} does not exist.`,
+        `SmtpRelay ${domain.metadata.namespace}/${domain.spec.relayRef.name} ${what}.`,
       ),
     );
   }

@@ -24,7 +24,8 @@ export function planRoutes(world: RelayWorld): RoutePlan {
   const present = new Set(world.pools.map((pool) => pool.metadata.name));
   for (const pool of poolNames(world.relay)) {
     if (!present.has(pool)) {
-      problems.push(blocking("PoolMissing", `IpPool ${metadata.namespace}/${pool} does not exist.`));
+      const what = world.unreadPools?.includes(pool) ? "cannot be read, as it says itself" : "does not exist";
+      problems.push(blocking("PoolMissing", `IpPool ${metadata.namespace}/${pool} ${what}.`));
     }
   }
   for (const { name, match, to } of spec.routes) {

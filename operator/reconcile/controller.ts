@@ -36,7 +36,7 @@ export interface ControllerOptions {
   readonly lockNames: (key: ObjectKey) => readonly string[];
   /** Whether a pass over this object reads what was written there, and so waits until it has come back. */
   readonly concerns: (key: ObjectKey, written: Written) => boolean;
-  /** "gone": there is no such object, or none that can be read. */
+  /** "gone": there is no such object, or nothing to be done with it. */
   readonly reconcile: (key: ObjectKey) => Promise<Pass | "gone">;
   readonly observer?: ReconcileObserver;
   readonly breathe?: () => Promise<void>;

@@ -41,7 +41,8 @@ export function tellReadiness(caches: Caches, recorder: EventRecorder): void {
     if (now === undefined || (now.status === before?.status && now.reason === before.reason)) return;
     recorder.record({
       regarding: object,
-      type: now.status === "False" ? "Warning" : "Normal",
+      // Unknown is where most begin; of a spec that cannot be read a person must hear.
+      type: now.status === "False" || now.reason === "SpecUnreadable" ? "Warning" : "Normal",
       reason: now.reason,
       action: "CheckReadiness",
       note: now.message,

@@ -53,6 +53,7 @@ export class Gatherer {
       unreadDomains: this.#unreadDomainsOf(key),
       allDomains: this.#domainsNamed(domains.map(({ spec }) => spec.domain)),
       pools,
+      unreadPools: this.#unreadPoolsOf(relay),
       allPools: this.#poolsClaiming(pools),
       poolRelays: unique(pools.flatMap((pool) => this.#relaysNaming(pool)).concat(relay)),
       secrets: this.#secrets(relay, domains),
@@ -77,6 +78,7 @@ export class Gatherer {
       domain,
       allDomains: this.#domainsNamed([domain.spec.domain]),
       relay,
+      relayUnread: caches.relays.cache.get(relayKey)?.value === null,
       pools: relay === null ? [] : this.#pools(relay),
       keySecret: this.#secret(key.namespace, dkimSecretName(key.name)),
       answers: pods.map((pod) => pod.answer),
@@ -122,6 +124,12 @@ export class Gatherer {
     return poolsNamed(relay).flatMap(
       (name) => present(this.#options.caches.pools.cache.get({ namespace, name })?.value) ?? [],
     );
+  }
+
+  #unreadPoolsOf(relay: SmtpRelay): string[] {
+    const { namespace } = relay.metadata;
+    const { cache } = this.#options.caches.pools;
+    return poolsNamed(relay).filter((name) => cache.get({ namespace, name })?.value === null);
   }
 
   #relaysNaming(pool: IpPool): SmtpRelay[] {

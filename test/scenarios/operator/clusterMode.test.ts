@@ -99,6 +99,20 @@ test("a manifest applied to the API server gets a status, and metrics tell of it
   expect(text).toMatch(/^nodejs_eventloop_lag_seconds /m);
 });
 
+test("an object whose spec cannot be read gets a warning among its Events, with field and reason", async () => {
+  await start(null);
+  await cluster.apply({ ...relay, spec: { ...relay.spec, replicas: "two" } }, "kubectl");
+
+  await vi.waitFor(async () => {
+    const told = (await cluster.list(events)).items.find(({ reason }) => reason === "SpecUnreadable");
+    expect(told).toMatchObject({
+      type: "Warning",
+      regarding: { kind: "SmtpRelay", name: "mail" },
+      note: 'Cannot use the spec: spec.replicas: Invalid value: "two": must be an integer, not a string. What was in force before stays.',
+    });
+  }, soon);
+});
+
 test("one replica leads, the other stands by ready, and takes over when the first stops", async () => {
   const first = await start("one");
   await vi.waitFor(async () => expect(await holder()).toBe("one"), soon);

@@ -117,8 +117,13 @@ test("an edit that cannot be read takes nothing down, and the next good one coun
   expect(world.lines.map((line) => line.message)).toContain(
     "cannot read an object, keeping what it said before",
   );
+  expect(await world.condition("SmtpRelay", "mail", "Ready")).toBe("Unknown SpecUnreadable");
+  expect(await world.condition("SmtpRelay", "mail", "Stalled")).toBe("True SpecUnreadable");
+  // What runs by the last reading is still told of.
+  expect(await world.condition("SmtpRelay", "mail", "ConfigApplied")).toBe("True AllReplicas");
 
   await world.apply(world.relay({ replicas: 3 }));
   await world.clock.advance(60_000);
   expect(world.fleet.pods).toEqual(["default/mail-0", "default/mail-1", "default/mail-2"]);
+  expect(await world.condition("SmtpRelay", "mail", "Stalled")).toBe("False NothingWrong");
 });
