@@ -110,6 +110,25 @@ async function submit(subject: string, from = "app@example.test"): Promise<strin
   }
 }
 
+/** This cluster has no name server of its own: pods ask the outside's, which is told of the two Services of `helm test`. */
+async function nameServices(): Promise<void> {
+  for (const [name, namespace] of [
+    ["kubernetes", "default"],
+    [`${OPERATOR}-metrics`, OPERATOR_NAMESPACE],
+  ] as const) {
+    const address = await kubectl(
+      "get",
+      "service",
+      name,
+      "-n",
+      namespace,
+      "-o",
+      "jsonpath={.spec.clusterIP}",
+    );
+    outside.dns.set(`${name}.${namespace}.svc`, { A: [address] });
+  }
+}
+
 const arrival = (subject: string) =>
   outside.arrivals.find(({ content }) => content.toString().includes(`Subject: ${subject}\r\n`));
 
@@ -166,6 +185,67 @@ test("kubectl get smtp tells it", async () => {
     );
     expect(table).toMatch(/^smtprelay.smtprelay.dev\/mail +True +2\/2 +0 /m);
   }, late);
+});
+
+test("every command of the chart's notes runs as it stands, and helm test among them finds all well", async () => {
+  await nameServices();
+  const notes = await cluster.helm(["get", "notes", OPERATOR, "-n", OPERATOR_NAMESPACE]);
+  const commands = notes
+    .split("\n")
+    .filter((line) => /^ {2}(kubectl|helm) /.test(line))
+    .map((line) => line.replace(/ +#.*/, "").trim().split(/ +/))
+    .map((words) =>
+      words.map((word) =>
+        word
+          .replace(/^NAMESPACE$/, "default")
+          .replace(/^NAME$/, "example.test")
+          .replace(/^RELAY-/, "mail-"),
+      ),
+    );
+  const said = new Map<string, string>();
+  for (const [program, ...words] of commands)
+    said.set(words.join(" "), program === "helm" ? await cluster.helm(words) : await cluster.kubectl(words));
+
+  expect(said.get(`test ${OPERATOR} -n ${OPERATOR_NAMESPACE}`)).toMatch(/^Phase: +Succeeded$/m);
+  expect(said.get("-n default get sendingdomain example.test -o yaml")).toContain("expected: v=DKIM1");
+  expect(said.get("-n default get secret mail-app -o yaml")).toContain("  password: ");
+  expect(said.get("-n default exec mail-0 -- smtp-relay queue")).toContain("empty");
+  expect(said.size).toBe(7);
+});
+
+test("who may view a namespace sees the three kinds and no password; who may edit it edits them, but no status", async () => {
+  for (const role of ["view", "edit"])
+    await kubectl("create", "rolebinding", `${role}er`, `--clusterrole=${role}`, `--user=${role}er`);
+  const as = async (user: string, ...words: string[]) =>
+    await cluster.kubectl([...words, `--as=${user}`]).then(
+      () => "done",
+      (error: Error) => (/\(Forbidden\)/.test(error.message) ? "forbidden" : error.message),
+    );
+  // The roles are gathered by a controller, and rights follow them after a moment.
+  await expect.poll(async () => await as("viewer", "get", "smtp"), soon).toBe("done");
+  await expect
+    .poll(async () => await as("editer", "delete", "smtprelay/mail", "--dry-run=server"), soon)
+    .toBe("done");
+  const edits = {
+    "ippool/default": { warmup: { ramp: "Conservative" } },
+    "sendingdomain/example.test": { spf: { policy: "Fail" } },
+    "smtprelay/mail": { paused: true },
+  };
+  for (const [what, spec] of Object.entries(edits)) {
+    const merge = ["patch", what, "--type=merge", "--dry-run=server", "-p"];
+    const status = JSON.stringify({ status: { observedGeneration: 7 } });
+    expect([what, await as("viewer", "get", what), await as("editer", "get", what)]).toEqual([
+      what,
+      "done",
+      "done",
+    ]);
+    expect(await as("viewer", ...merge, JSON.stringify({ spec }))).toBe("forbidden");
+    expect(await as("editer", ...merge, JSON.stringify({ spec }))).toBe("done");
+    expect(await as("editer", ...merge, status, "--subresource=status")).toBe("forbidden");
+  }
+  const scale = ["scale", "smtprelay/mail", "--replicas=3", "--dry-run=server"];
+  expect([await as("viewer", ...scale), await as("editer", ...scale)]).toEqual(["forbidden", "done"]);
+  expect(await as("viewer", "get", "secret/mail-app")).toBe("forbidden");
 });
 
 test("an edit of each kind arrives without a restart of a pod", async () => {
