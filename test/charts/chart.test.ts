@@ -235,6 +235,17 @@ describe.skipIf(found === undefined)("the chart", () => {
     });
   });
 
+  test("helm test reaches the operator also where the metrics are for some only", () => {
+    const { labels = {} } = allOn.find(({ kind }) => kind === "Pod")?.metadata ?? {};
+    const { ingress } = only(allOn, "NetworkPolicy").spec as {
+      ingress: { from: { podSelector?: { matchLabels: Record<string, string> } }[] }[];
+    };
+
+    const selectors = ingress.flatMap(({ from }) => from.flatMap(({ podSelector }) => podSelector ?? []));
+    expect(selectors).toHaveLength(1);
+    expect(labels).toMatchObject(selectors[0]?.matchLabels ?? {});
+  });
+
   test("a disruption budget is made for two operators, and not for one, which it would only hold fast", () => {
     expect(named(allOn, "PodDisruptionBudget")).toHaveLength(1);
     expect(named(byDefault, "PodDisruptionBudget")).toHaveLength(0);

@@ -40,13 +40,28 @@ export async function installOperator(
   ]);
 }
 
-/** Does what all objects ask of the owner of their zones. False while one has not said it yet, or none is there. */
+interface Named {
+  readonly kind: string;
+  readonly metadata: { readonly namespace: string; readonly name: string };
+  readonly spec: { readonly clusterIP?: string };
+  readonly status?: { readonly records?: DnsRecord[] };
+}
+
+/**
+ * Does what all objects ask of the owner of their zones, and names the Services: the cluster has no name server of
+ * its own, and pods ask the outside's. False while an object has not said it yet, or none is there.
+ */
 export async function publishRecords(cluster: Cluster, outside: Outside): Promise<boolean> {
   const { items } = JSON.parse(
-    await cluster.kubectl(["get", "sendingdomains,ippools", "--all-namespaces", "-o", "json"]),
-  ) as { items: { status?: { records?: DnsRecord[] } }[] };
-  const said = items.map(({ status }) => status?.records ?? []);
-  outside.publish(said.flat());
+    await cluster.kubectl(["get", "sendingdomains,ippools,services", "--all-namespaces", "-o", "json"]),
+  ) as { items: Named[] };
+  const said = items.filter(({ kind }) => kind !== "Service").map(({ status }) => status?.records ?? []);
+  const services = items.flatMap(({ kind, metadata, spec }): DnsRecord[] =>
+    kind === "Service" && spec.clusterIP !== undefined && spec.clusterIP !== "None"
+      ? [{ type: "A", name: `${metadata.name}.${metadata.namespace}.svc`, expected: spec.clusterIP }]
+      : [],
+  );
+  outside.publish([...said.flat(), ...services]);
   return said.length > 0 && said.every((records) => records.length > 0);
 }
 
