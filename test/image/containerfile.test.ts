@@ -2,6 +2,7 @@
  * The Containerfile makes the same image: its files come from `npm run image -- --root`, and what a builder writes
  * into the configuration is what ours writes.
  */
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -45,6 +46,16 @@ test("all files come from npm run image, in its layers, onto nothing", () => {
   );
   expect(values("RUN")).toEqual([]);
   expect(lines.find((line) => line.startsWith("RUN "))).toMatch(/^RUN npm run image -- .*--root \/layers$/);
+});
+
+test("what the builder is not shown is nothing of the source", () => {
+  const hidden = readFileSync(join(repository, ".dockerignore"), "utf8")
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"));
+  const source = execFileSync("git", ["-C", repository, "ls-files"], { encoding: "utf8" }).trim().split("\n");
+
+  expect(hidden).toContain("node_modules");
+  expect(source.filter((path) => hidden.some((one) => `${path}/`.startsWith(`${one}/`)))).toEqual([]);
 });
 
 test("the stage that builds has the Node of the lock", () => {

@@ -3,13 +3,24 @@
  * own, run the operator, a relay and the `smtp-relay` command.
  */
 import { once } from "node:events";
-import { chownSync, mkdirSync, readFileSync } from "node:fs";
+import {
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 
 import { type BuiltImage, buildImage } from "../../image/build.ts";
-import type { ImageFile } from "../../image/files.ts";
+import { type ImageFile, inOrder } from "../../image/files.ts";
+import { writeFolders } from "../../image/folders.ts";
 import { USER_ID } from "../../image/layers.ts";
 import { bootVariables, STATUS_PORT, statusPaths } from "../../relay/contract/endpoints.ts";
 import { freePort, untilListening } from "../support/peers/program.ts";
@@ -38,6 +49,42 @@ const contentOf = (path: string) => {
 };
 const pathsUnder = (prefix: string) =>
   files.map(({ path }) => path).filter((path) => path.startsWith(prefix));
+
+/** All below a folder, without going through links, as Node's own recursion does. */
+function pathsIn(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((one) => [
+    one.name,
+    ...(one.isDirectory() ? pathsIn(join(folder, one.name)).map((path) => `${one.name}/${path}`) : []),
+  ]);
+}
+
+test("as the folders that the Containerfile copies it is the same: files, modes, links, layer by layer", () => {
+  const root = mkdtempSync(join(tmpdir(), "layers-"));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  writeFolders(root, image.contents);
+  const copied = [
+    ...readFileSync(join(repository, "Containerfile"), "utf8").matchAll(
+      /^COPY --from=build \/layers\/(\w+)\/ \/$/gm,
+    ),
+  ].map(([, layer]) => layer ?? "");
+
+  expect(copied).toEqual(image.contents.map(({ name }) => name));
+  for (const { name, files: wanted } of image.contents) {
+    expect(pathsIn(join(root, name)).toSorted()).toEqual(
+      inOrder(wanted)
+        .map(({ path }) => path)
+        .toSorted(),
+    );
+    const different = inOrder(wanted).filter((file) => {
+      const path = join(root, name, file.path);
+      const found = lstatSync(path);
+      if (file.kind === "link") return !found.isSymbolicLink() || readlinkSync(path) !== file.target;
+      if ((found.mode & 0o7777) !== file.mode) return true;
+      return file.kind === "file" ? !readFileSync(path).equals(file.content) : !found.isDirectory();
+    });
+    expect(different.map(({ path }) => path)).toEqual([]);
+  }
+});
 
 describe("nothing is in it that should not be", () => {
   test("no file is setuid, setgid or open to writing, but /tmp, which is sticky", () => {
