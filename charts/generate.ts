@@ -5,7 +5,8 @@
  *   node bin/run.mjs charts/generate.ts             writes what changed
  *   node bin/run.mjs charts/generate.ts --check     writes nothing; exit 1 and names of stale files when there are any
  *
- * `--helm PATH` names the Helm for config/; without one on the PATH config/rbac and config/operator stay as they are.
+ * `--helm PATH` names the Helm for config/ (test/support/charts/generate.ts does); without one, and none on the
+ * PATH, config/rbac and config/operator stay as they are.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -36,11 +37,15 @@ if (spawnSync(helm, ["version"]).status === 0) {
   stale.push(
     ...settle(kustomizeBase(execFileSync(helm, arguments_, { encoding: "utf8", maxBuffer: 2 ** 26 }))),
   );
-} else console.error("no helm: config/rbac and config/operator were not looked at");
+} else {
+  console.error(
+    "no helm: config/rbac and config/operator were not looked at; npm test -- --only charts gets one and compares them",
+  );
+}
 
 if (check && stale.length > 0) {
   for (const path of stale) console.error(`stale: ${path}`);
-  console.error("Run `node bin/run.mjs charts/generate.ts` and commit what it writes.");
+  console.error("Run `npm run generate` and commit what it writes.");
   process.exitCode = 1;
 }
 

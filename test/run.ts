@@ -52,7 +52,8 @@ const steps: readonly Step[] = [
   tool("lint", "oxlint", []),
   tool("format", "oxfmt", ["--check", "."]),
   background("generated", ["crds/generate.ts", "--check"]),
-  background("chart files", ["charts/generate.ts", "--check"]),
+  // On a machine that has no Helm yet the step "charts" compares what this one cannot; under CI it must.
+  background("chart files", ["test/support/charts/generate.ts", "--check"]),
   suite("architecture", true),
   suite("unit", true),
   suite("contract", false),

@@ -23,6 +23,11 @@ export async function provideChartPrograms(
   return provision.kind === "impossible" ? provision : { kind: "present" };
 }
 
+/** Absolute path; undefined where nobody has got one yet. */
+export function findHelm(): string | undefined {
+  return findProgram("helm") ?? findOnPath("helm");
+}
+
 /** Absolute path; undefined after a line that says what is skipped. */
 export function optionalProgram(program: ClusterProgram | "promtool", need: string): string | undefined {
   const path = program === "promtool" ? findPromtool() : (findProgram(program) ?? findOnPath(program));
