@@ -101,7 +101,7 @@ function said(order: ImageOrder, built: BuiltImage, sbomFile: string): string {
   kind                   kind load image-archive ${archive}
   To a registry          skopeo copy oci-archive:${archive} docker://${pushed}:${order.tag}
   Into a cluster         KUBECONFIG=… npm run cluster -- --image ${pushed}:${order.tag}
-  or by Helm             helm install ${product.name} charts/${product.name} -n smtp-relay-system --create-namespace \\
+  or by Helm             helm install ${product.name} charts/${product.name} -n smtp-relay-operator --create-namespace \\
                            --set image.repository=${pushed},image.tag=${order.tag}
 `;
 }

@@ -33,7 +33,7 @@ The relay of that spool has to be stopped. check, dump and export change nothing
 that is mounted read-only will do. import keeps ids, attempts and times, adds what is not there yet, and
 may be run again.
 
-FOLDER is the spool's folder: /var/spool/smtp-relay in a pod, STATE/pods/POD/spool in local mode.
+FOLDER is the spool's folder: /var/spool/smtp-relay in a pod, STATE/volumes/spool-POD in local mode.
 Addresses are shown in full: this is for the person who owns the machine.
 
 Exit code: 0 all is well; 1 something is damaged (and named); 2 it could not be done.
