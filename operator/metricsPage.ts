@@ -18,6 +18,7 @@ export function operatorMetricsPage(): string {
   const { book } = createOperatorMetrics(new Registry(), systemClock, {
     depths: () => new Map(),
     cached: () => new Map(),
+    troubles: () => [],
     watchAges: () => [],
     leading: () => false,
   });

@@ -27,6 +27,7 @@ import { route } from "./reconcile/routes.ts";
 import { DOMAIN_MANAGER, DomainReconciler } from "./reconcile/sendingDomain.ts";
 import { RELAY_MANAGER, RelayReconciler } from "./reconcile/smtpRelay.ts";
 import type { SharedText } from "./reconcile/sharedText.ts";
+import { countTroubles, type Trouble } from "./reconcile/troubles.ts";
 import { Writer } from "./reconcile/writer.ts";
 import { resources } from "./resources.ts";
 import type { Environment } from "./world.ts";
@@ -64,6 +65,8 @@ export interface Operator {
   depths(): ReadonlyMap<string, number>;
   /** Objects cached, by kind. */
   cached(): ReadonlyMap<string, number>;
+  /** Objects that are not ready or wait for a person. */
+  troubles(): readonly Trouble[];
   /** Ends what runs, in order; nothing is written afterwards. */
   stop(): Promise<void>;
 }
@@ -147,6 +150,7 @@ export function startOperator(options: OperatorOptions): Operator {
   });
 
   if (options.events !== undefined) tellReadiness(caches, options.events);
+  const troubles = countTroubles(caches);
 
   const lifecycle = new Lifecycle({ clock, log });
   const controllers = [relays, domains, pools];
@@ -177,6 +181,7 @@ export function startOperator(options: OperatorOptions): Operator {
     synced: begin(),
     depths: () => new Map(controllers.map(({ name, depth }) => [name, depth])),
     cached: () => new Map(caches.all.map(({ type, size }) => [type.kind, size])),
+    troubles,
     stop: () => {
       stopped = true;
       return lifecycle.stop();

@@ -75,6 +75,7 @@ export async function startClusterMode(options: ClusterModeOptions): Promise<Clu
   const metrics = createOperatorMetrics(registry, clock, {
     depths: () => state.operator?.depths() ?? new Map(),
     cached: () => state.operator?.cached() ?? new Map(),
+    troubles: () => state.operator?.troubles() ?? [],
     watchAges: () => client.ages(),
     leading: () => state.operator !== null && state.lost === null,
   });

@@ -23,6 +23,7 @@ async function knownSeries(): Promise<ReadonlySet<string>> {
   createOperatorMetrics(registry, new FakeClock(), {
     depths: () => new Map(),
     cached: () => new Map(),
+    troubles: () => [],
     watchAges: () => [],
     leading: () => true,
   });

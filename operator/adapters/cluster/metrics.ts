@@ -4,9 +4,11 @@
  */
 import { collectDefaultMetrics, type Registry } from "prom-client";
 
+import { reasons } from "../../../crds/conditions.ts";
 import type { Clock } from "../../../relay/kit/clock.ts";
 import { MetricBook } from "../../../relay/kit/metrics.ts";
 import type { ReconcileObserver } from "../../reconcile/observer.ts";
+import type { Trouble } from "../../reconcile/troubles.ts";
 import type { Follows, FollowOutcome } from "./observedClient.ts";
 import type { ApiCall } from "./transport.ts";
 
@@ -14,6 +16,7 @@ import type { ApiCall } from "./transport.ts";
 export interface OperatorGauges {
   readonly depths: () => ReadonlyMap<string, number>;
   readonly cached: () => ReadonlyMap<string, number>;
+  readonly troubles: () => readonly Trouble[];
   readonly watchAges: () => readonly (Follows & { readonly seconds: number })[];
   readonly leading: () => boolean;
 }
@@ -35,6 +38,8 @@ const methods = ["GET", "PATCH", "DELETE"] as const;
 /** controller-runtime's, shortened: dashboards aggregate them. */
 const workBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const waitBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300];
+/** Namespaces told apart in one series; those beyond it are "other". */
+const MOST_NAMESPACES = 500;
 /** Keys whose waiting time is measured at a time; those beyond it are not. */
 const MOST_MEASURED = 50_000;
 
@@ -105,6 +110,24 @@ export function createOperatorMetrics(
     () => {
       cached.clear();
       for (const [kind, count] of gauges.cached()) cached.set({ kind }, count);
+    },
+  );
+  const troubles = book.gauge(
+    {
+      name: "smtp_relay_operator_troubled_objects",
+      help: "Objects that are not ready or wait for a person, by kind, namespace and reason; absent where there are none.",
+      doc: "`NotReady`: Ready is not True; a domain whose records are not published yet is one. `Stalled`: it will not go on until a person changes something: alert on these. Told by the replica that leads.",
+      labels: {
+        kind: ["SmtpRelay", "SendingDomain", "IpPool"],
+        object_namespace: { of: "namespaces with such an object", atMost: MOST_NAMESPACES },
+        condition: ["NotReady", "Stalled"],
+        reason: Object.keys(reasons),
+      },
+    },
+    () => {
+      troubles.clear();
+      for (const { kind, namespace, condition, reason, objects } of gauges.troubles())
+        troubles.set({ kind, object_namespace: namespace, condition, reason }, objects);
     },
   );
   const ages = book.gauge(

@@ -88,6 +88,9 @@ test("a manifest applied to the API server gets a status, and metrics tell of it
     expect(event).toMatchObject({ type: "Warning", regarding: { kind: "SmtpRelay", name: "mail" } });
   }, soon);
   const { text } = await get(mode, "/metrics");
+  expect(text).toContain(
+    'smtp_relay_operator_troubled_objects{kind="SmtpRelay",object_namespace="default",condition="Stalled",reason="PoolMissing"} 1',
+  );
   expect(text).toMatch(/^controller_runtime_reconcile_total\{controller="smtprelay",result="\w+"\} [1-9]/m);
   expect(text).toMatch(/^controller_runtime_reconcile_time_seconds_count\{controller="smtprelay"\} [1-9]/m);
   expect(text).toMatch(/^workqueue_queue_duration_seconds_count\{name="smtprelay"\} [1-9]/m);
