@@ -44,7 +44,7 @@ const tree = join(import.meta.dirname, "..");
 export const runtime = {
   entrypoint: ["/usr/local/bin/node"],
   /** Pods name the program; who runs the image by hand is told what it can do. */
-  command: ["operator/main.ts", "--help"],
+  command: ["operator/main.js", "--help"],
   user: `${USER_ID}:${USER_ID}`,
   workingFolder: `/${APP}`,
   environment: ["PATH=/usr/local/bin"],

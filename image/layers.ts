@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { unpackTar } from "modern-tar";
 
 import { type ImageFile, type Layer, PLAIN, PROGRAM, textFile } from "./files.ts";
+import { javascriptPath, toJavascript } from "./javascript.ts";
 import { outputOf } from "./parts/command.ts";
 import type { DebianPackage } from "./parts/debian.ts";
 import { readLock } from "./parts/debianLock.ts";
@@ -132,7 +133,11 @@ function codeLayer(tree: string): readonly ImageFile[] {
       const path = `${room}/${file}`;
       if (!keptOfTree(path)) continue;
       const mode = room === "image/commands" ? PROGRAM : PLAIN;
-      files.push({ kind: "file", path: `${APP}/${path}`, mode, content: readFileSync(join(tree, path)) });
+      const source = readFileSync(join(tree, path));
+      const content = path.endsWith(".ts")
+        ? Buffer.from(toJavascript(source.toString("utf8"), path))
+        : source;
+      files.push({ kind: "file", path: `${APP}/${javascriptPath(path)}`, mode, content });
       if (room !== "image/commands") continue;
       const command = `usr/local/bin/${file.replace(/\.mjs$/, "")}`;
       files.push({ kind: "link", path: command, target: `/${APP}/${path}` });

@@ -9,11 +9,10 @@
  * Started in this order and stopped in the reverse one, so that a relay is asked to finish while clients
  * are already turned away and nobody gives it new work.
  */
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname, extname, join } from "node:path";
 
 import { parseIpPool, parseSendingDomain, parseSmtpRelay } from "../../crds/parse.ts";
-import { relayCommand, STATUS_PORT } from "../../relay/contract/endpoints.ts";
+import { relayNodeOptions, STATUS_PORT } from "../../relay/contract/endpoints.ts";
 import type { Clock } from "../../relay/kit/clock.ts";
 import { Lifecycle } from "../../relay/kit/lifecycle.ts";
 import type { Log } from "../../relay/kit/log.ts";
@@ -92,7 +91,9 @@ export interface LocalMode {
   kill(): void;
 }
 
-const relayProgram = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "relay", "main.ts");
+/** TypeScript in the repository, JavaScript in the image. */
+const relayProgram = join(import.meta.dirname, "..", "..", "relay", `main${extname(import.meta.filename)}`);
+
 /**
  * Rejects when it cannot start, with a sentence for the person: the state folder is in use, the folder is
  * refused and nothing ran before.
@@ -236,7 +237,7 @@ async function start(options: LocalModeOptions, lifecycle: Lifecycle): Promise<L
         new Set(pools.all().flatMap((pool) => parseIpPool(pool).spec.addresses.map(({ ip }) => ip))),
     }),
     adaptFile: adaptSourceAddresses(loopbackRange),
-    command: [process.execPath, ...relayCommand.slice(1, -1), relayProgram],
+    command: [process.execPath, ...relayNodeOptions, relayProgram],
     onChange: changed,
   });
   const operator = startOperator({

@@ -52,10 +52,13 @@ export const bootVariables = {
 } as const;
 
 /**
- * How the relay is started. Young objects may fill 16 MiB: left alone V8 lets a busy relay, or one that has read
- * a long queue, have 96 MiB for them and hardly ever gives them back.
+ * What Node is told when it runs the relay. Young objects may fill 16 MiB: left alone V8 lets a busy relay, or one
+ * that has read a long queue, have 96 MiB for them and hardly ever gives them back.
  */
-export const relayCommand = ["node", "--max-semi-space-size=8", "relay/main.ts"] as const;
+export const relayNodeOptions = ["--max-semi-space-size=8"] as const;
+
+/** How the relay is started in a pod; our image has it as JavaScript. */
+export const relayCommand = ["node", ...relayNodeOptions, "relay/main.js"] as const;
 
 /** Mount points in the pod. */
 export const mountPaths = {

@@ -10,7 +10,7 @@ import type { RelayConfig } from "../../relay/contract/config.ts";
 import {
   bootVariables,
   configFiles,
-  relayCommand,
+  relayNodeOptions,
   STATUS_PORT,
   statusPaths,
 } from "../../relay/contract/endpoints.ts";
@@ -152,7 +152,7 @@ export async function startRelay(options: RelayProcessOptions): Promise<RelayPro
   const adminSocket = join(directory, "admin.sock");
 
   const start = async (): Promise<Program> => {
-    const started = startProgram(process.execPath, relayCommand.slice(1), {
+    const started = startProgram(process.execPath, [...relayNodeOptions, "relay/main.ts"], {
       cwd: join(import.meta.dirname, "../.."),
       env: {
         ...process.env,
