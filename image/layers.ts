@@ -118,7 +118,8 @@ function packagesLayer(npm: NpmPackages) {
   return { files, packages, leftOutBytes };
 }
 
-function codeLayer(tree: string): readonly ImageFile[] {
+/** Our own code, as JavaScript. */
+export function codeLayer(tree: string): readonly ImageFile[] {
   const { name, version, type, license } = JSON.parse(
     readFileSync(join(tree, "package.json"), "utf8"),
   ) as Record<string, string>;

@@ -12,12 +12,14 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { SMART_HOST_CONNECTIONS } from "../../relay/policy/providers.ts";
 import { dnsServer, type ZoneEntry } from "../support/dnsServer.ts";
 import { slowReceiver, submitLarge, watchMemory } from "../support/largeMail.ts";
 import { type RelayProcess, smarthostRoute, startRelay, testConfig } from "../support/relayProcess.ts";
 import { fillSpool } from "./backlogFill.ts";
 import { send, type Sink, startSink } from "./load.ts";
-import { cpuSeconds } from "./machine.ts";
+import { cpuSeconds, memoryMib } from "./machine.ts";
+import { shippedFolder } from "./shipped.ts";
 import { unharmed } from "./unharmed.ts";
 
 export interface Figure {
@@ -92,6 +94,7 @@ function scaled({ scale }: BacklogContext, count: number): number {
 async function large({ say }: BacklogContext): Promise<Figure[]> {
   await using receiver = await slowReceiver(256 * 1024);
   await using relay = await startRelay({
+    product: shippedFolder(),
     config: (listenerPort) => {
       const config = testConfig({ listenerPort, routes: [smarthostRoute(receiver.port)] });
       return { ...config, limits: { ...config.limits, messageSizeBytes: 64 * MIB } };
@@ -167,7 +170,7 @@ async function recovery(
   const accepts: number[] = [];
   const first: number[] = [];
   const cpu: number[] = [];
-  let sessions = 0;
+  let connections = 0;
   for (let repetition = 0; repetition < context.repetitions; repetition++) {
     relay.program.child.kill("SIGKILL");
     await relay.program.stop();
@@ -178,6 +181,7 @@ async function recovery(
     }
     const before = sink.taken();
     const started = performance.now();
+    const look = setInterval(() => (connections = Math.max(connections, sink.connections())), 20);
     const delivered = firstBeyond(sink, before).then((at) => (at - started) / 1000);
     const again = relay.crashAndRestart();
     await untilAccepted(relay.port);
@@ -185,7 +189,9 @@ async function recovery(
     await again;
     cpu.push(cpuSeconds(relay.pid));
     first.push(await delivered);
-    sessions = Math.max(sessions, sink.sessions());
+    // The stampede, if there is one, comes with the first deliveries.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    clearInterval(look);
     context.say(
       `${messages} queued: takes mail after ${accepts.at(-1)?.toFixed(2)} s (${cpu.at(-1)?.toFixed(2)} s CPU), ` +
         `first delivery after ${first.at(-1)?.toFixed(2)} s`,
@@ -199,8 +205,12 @@ async function recovery(
     { name: "takes mail again", unit: "s", value: median(accepts), must: acceptsMust, goal: acceptsGoal },
     { name: "CPU until then", unit: "s", value: median(cpu), must: null, goal: null },
     { name: "first delivery", unit: "s", value: median(first), must: firstMust, goal: firstGoal },
-    // The limit of an unknown provider is ten a source.
-    { name: "connections to the next hop at once", unit: "1", value: sessions, must: 20, goal: 10 },
+    {
+      name: "connections to the next hop at once",
+      unit: "1",
+      value: connections,
+      ...{ must: SMART_HOST_CONNECTIONS, goal: SMART_HOST_CONNECTIONS },
+    },
     { name: "memory", unit: "MiB", value: memoryOf(relay.pid).now, must: 300, goal: 200 },
   ];
 }
@@ -293,6 +303,7 @@ async function relayOn(
   const sink = await startSink();
   const route = options.dns === undefined ? { routes: [smarthostRoute(sink.port)] } : {};
   const relay = await startRelay({
+    product: shippedFolder(),
     spoolDir,
     logLevel: "warn",
     config: (listenerPort) => ({
@@ -363,9 +374,8 @@ async function untilAccepted(port: number): Promise<void> {
   throw new Error("The relay took no mail for a minute.");
 }
 
+/** Proportional memory now, as in all our figures, and the most that was ever resident. */
 function memoryOf(pid: number): { readonly now: number; readonly peak: number } {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const mib = (field: string) =>
-    Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1] ?? Number.NaN) / 1024);
-  return { now: mib("VmRSS"), peak: mib("VmHWM") };
+  const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return { now: Math.round(memoryMib(pid)), peak: Math.round(Number(peak) / 1024) };
 }

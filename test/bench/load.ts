@@ -7,6 +7,7 @@ import { once } from "node:events";
 
 import { peerProgram } from "../support/peers/debian.ts";
 import { freePort } from "../support/peers/program.ts";
+import { connectionsTo } from "./machine.ts";
 
 export interface Load {
   readonly sessions: number;
@@ -19,8 +20,8 @@ export interface Load {
 export interface Sink extends AsyncDisposable {
   readonly port: number;
   taken(): number;
-  /** Most sessions it has had open at once. */
-  sessions(): number;
+  /** Connections it has open now. */
+  connections(): number;
   /** Resolves with the time (performance.now) at which `count` was reached; rejects when the count stands still. */
   reached(count: number): Promise<number>;
 }
@@ -35,7 +36,6 @@ export async function startSink(): Promise<Sink> {
   if (process.getuid?.() === 0) args.unshift("-u", "nobody");
   const child = spawn(peerProgram("smtp-sink"), args, { stdio: ["ignore", "pipe", "ignore"] });
   let taken = 0;
-  let sessions = 0;
   let lastChange = performance.now();
   let rest = "";
   child.stdout.on("data", (chunk: Buffer) => {
@@ -43,8 +43,6 @@ export async function startSink(): Promise<Sink> {
     const end = rest.lastIndexOf("\r");
     const start = rest.lastIndexOf("mesg=", end);
     if (start === -1) return;
-    const [, open, ended] = /sess=(\d+) quit=(\d+)\s+$/.exec(rest.slice(0, start)) ?? [];
-    sessions = Math.max(sessions, Number(open ?? 0) - Number(ended ?? 0));
     const now = Number.parseInt(rest.slice(start + "mesg=".length, end), 10);
     if (now !== taken) lastChange = performance.now();
     taken = now;
@@ -52,7 +50,7 @@ export async function startSink(): Promise<Sink> {
   return {
     port,
     taken: () => taken,
-    sessions: () => sessions,
+    connections: () => connectionsTo(port),
     async reached(count) {
       const started = performance.now();
       const isDue = () => taken < count;

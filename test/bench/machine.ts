@@ -58,3 +58,13 @@ export function memoryMib(pid: number): number {
 export function writtenBytes(pid: number): number {
   return Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, "latin1"))?.[1]);
 }
+
+/** Established IPv4 connections to a port of this machine. */
+export function connectionsTo(port: number): number {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const rows = readFileSync("/proc/net/tcp", "latin1").split("\n").slice(1);
+  return rows.filter((row) => {
+    const [, address, , state] = row.trim().split(/\s+/);
+    return address?.endsWith(local) === true && state === "01";
+  }).length;
+}

@@ -9,6 +9,7 @@ import { startPostfix, tunedRelaySettings } from "../support/peers/postfix.ts";
 import { smarthostRoute, startRelay, testConfig } from "../support/relayProcess.ts";
 import type { Setup } from "./cases.ts";
 import { startHaraka } from "./haraka.ts";
+import { shippedFolder } from "./shipped.ts";
 
 export interface MeasuredRelay extends AsyncDisposable {
   readonly port: number;
@@ -32,6 +33,7 @@ export async function startOurs(options: { sinkPort: number; setup: Setup }): Pr
   const folder = await mkdtemp(join(tmpdir(), "relay-log-"));
   const route = smarthostRoute(sinkPort);
   const relay = await startRelay({
+    product: shippedFolder(),
     logFile: join(folder, "relay.log"),
     ...(setup === "signed" ? { files: { "rsa.pem": rsaPem, "ed.pem": ed25519Pem } } : {}),
     config: (listenerPort) =>

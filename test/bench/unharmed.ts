@@ -9,6 +9,7 @@ import { type RelayProcess, startRelay, testConfig } from "../support/relayProce
 import { SmtpClient } from "../support/smtpClient.ts";
 import type { BacklogContext, Figure } from "./backlog.ts";
 import { send, type Sink, startSink } from "./load.ts";
+import { shippedFolder } from "./shipped.ts";
 import { spread } from "./spread.ts";
 import {
   endlessSenders,
@@ -166,6 +167,7 @@ async function setTheStage(scale: number): Promise<Stage & AsyncDisposable> {
   const sink = stack.use(await startSink());
   const relay = stack.use(
     await startRelay({
+      product: shippedFolder(),
       logLevel: "warn",
       config: (listenerPort) => ({
         ...testConfig({ listenerPort }),

@@ -119,6 +119,8 @@ export interface RelayProcessOptions {
   readonly logFile?: string;
   /** A folder for the spool that is the caller's: another file system, for example. */
   readonly spoolDir?: string;
+  /** Folder of a built product, to run that one; default: the sources of this repository. */
+  readonly product?: string;
 }
 
 export async function startRelay(options: RelayProcessOptions): Promise<RelayProcess> {
@@ -151,8 +153,9 @@ export async function startRelay(options: RelayProcessOptions): Promise<RelayPro
   await configure(options.config(port - shift));
   const adminSocket = join(directory, "admin.sock");
 
+  const main = options.product === undefined ? "relay/main.ts" : join(options.product, "relay", "main.js");
   const start = async (): Promise<Program> => {
-    const started = startProgram(process.execPath, [...relayNodeOptions, "relay/main.ts"], {
+    const started = startProgram(process.execPath, [...relayNodeOptions, main], {
       cwd: join(import.meta.dirname, "../.."),
       env: {
         ...process.env,
