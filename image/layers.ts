@@ -128,6 +128,7 @@ export function codeLayer(tree: string): readonly ImageFile[] {
       `${APP}/package.json`,
       `${JSON.stringify({ name, version, type, license, private: true }, null, 2)}\n`,
     ),
+    { kind: "file", path: `${APP}/LICENSE`, mode: PLAIN, content: readFileSync(join(tree, "LICENSE")) },
   ];
   for (const room of ["crds", "operator", "relay", "image/commands"]) {
     for (const file of filesUnder(join(tree, room))) {

@@ -18,7 +18,7 @@ import { join } from "node:path";
 
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 
-import { type BuiltImage, buildImage } from "../../image/build.ts";
+import { type BuiltImage, buildImage, readProduct } from "../../image/build.ts";
 import { type ImageFile, inOrder } from "../../image/files.ts";
 import { writeFolders } from "../../image/folders.ts";
 import { USER_ID } from "../../image/layers.ts";
@@ -140,6 +140,11 @@ describe("nothing is in it that should not be", () => {
 });
 
 describe("all is in it that must be", () => {
+  test("the licence of our own code is there, and is the one that its label names", () => {
+    expect(contentOf("app/LICENSE")).toMatch(/^\s+Apache License\s+Version 2\.0/);
+    expect(readProduct().license).toBe("Apache-2.0");
+  });
+
   test("every import of our own code leads to a file or a package of the image", () => {
     const have = new Set(files.map(({ path }) => path));
     const missing: string[] = [];
