@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 
 const unit = ["crds", "relay", "operator", "image", "test/support"].map((room) => `${room}/**/*.test.ts`);
 
-const onNode = ["chart", "existing", "leftovers", "node", "nodeFaults", "story"].map(
+const onNode = ["existing", "leftovers", "node", "nodeFaults", "story"].map(
   (file) => `test/cluster/${file}.test.ts`,
 );
 const cluster = { testTimeout: 120_000, hookTimeout: 3_600_000, fileParallelism: false };
