@@ -66,3 +66,16 @@ test("a bare CR or LF counts as text, so that no two bodies share a hash by it",
   expect(hashOf("a\nb")).toBe(sha256("a\nb\r\n"));
   expect(hashOf("a\r", "\r\n")).toBe(sha256("a\r\r\n"));
 });
+
+test("an ended hash takes nothing more, and those after it are their own", () => {
+  const ended = createBodyHash();
+  ended.update(Buffer.from("first\r\n"));
+  expect(ended.digest()).toBe(sha256("first\r\n"));
+
+  const [one, other] = [createBodyHash(), createBodyHash()];
+  one.update(Buffer.from("one\r\n"));
+  other.update(Buffer.from("other\r\n"));
+  expect(() => ended.update(Buffer.from("late"))).toThrow(/has ended/);
+  expect(() => ended.digest()).toThrow(/has ended/);
+  expect([one.digest(), other.digest()]).toEqual([sha256("one\r\n"), sha256("other\r\n")]);
+});

@@ -20,6 +20,10 @@ const SPACE = 0x20;
 const TAB = 0x09;
 /** Canonical bytes gathered before they are hashed: few calls, little memory. */
 const OUTPUT_BYTES = 16_384;
+/** Outputs of ended hashes, for the next ones: one made anew for each message is garbage outside the heap. */
+const spare: Buffer[] = [];
+/** Half a mebibyte. */
+const MOST_SPARE = 32;
 
 export function createBodyHash(): BodyHash {
   return new RelaxedBodyHash();
@@ -28,7 +32,7 @@ export function createBodyHash(): BodyHash {
 class RelaxedBodyHash implements BodyHash {
   /** Begun when the output is full for the first time: most bodies are hashed in one call. */
   #hash: Hash | undefined;
-  readonly #output = Buffer.allocUnsafe(OUTPUT_BYTES);
+  readonly #output = spare.pop() ?? Buffer.allocUnsafe(OUTPUT_BYTES);
   #filled = 0;
   /** Line ends seen and not written: written only when text follows, since trailing ones are ignored. */
   #lineEnds = 0;
@@ -36,8 +40,10 @@ class RelaxedBodyHash implements BodyHash {
   #space = false;
   #carriageReturn = false;
   #hasText = false;
+  #isEnded = false;
 
   update(chunk: Uint8Array): void {
+    this.#mustRun();
     let index = 0;
     while (index < chunk.length) {
       const byte = chunk[index] as number;
@@ -53,6 +59,8 @@ class RelaxedBodyHash implements BodyHash {
   }
 
   digest(): string {
+    this.#mustRun();
+    this.#isEnded = true;
     if (this.#carriageReturn) this.#text(CR);
     // §3.4.4: trailing empty lines go; what is not empty ends with one CRLF; an empty body hashes as "".
     if (this.#hasText) {
@@ -60,7 +68,15 @@ class RelaxedBodyHash implements BodyHash {
       this.#put(LF);
     }
     const rest = this.#output.subarray(0, this.#filled);
-    return this.#hash?.update(rest).digest("base64") ?? hash("sha256", rest, "base64");
+    const digest = this.#hash?.update(rest).digest("base64") ?? hash("sha256", rest, "base64");
+    // Ended: nobody looks at its bytes any more.
+    if (spare.length < MOST_SPARE) spare.push(this.#output);
+    return digest;
+  }
+
+  /** The output of an ended one may be another's already. */
+  #mustRun(): void {
+    if (this.#isEnded) throw new Error("Cannot go on with a body hash: it has ended.");
   }
 
   #step(byte: number): void {
