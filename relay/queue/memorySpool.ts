@@ -86,9 +86,9 @@ class MemorySpool implements Spool {
     let ended = false;
     return {
       id,
-      write: async (chunk) => {
+      write: async (...more) => {
         this.#mustWork();
-        chunks.push(Buffer.from(chunk));
+        for (const chunk of more) chunks.push(Buffer.from(chunk));
       },
       commit: async (message: QueuedMessage) => {
         const content = Buffer.concat(chunks);

@@ -20,8 +20,8 @@ import type { Instant, MessageId, QueuedMessage, Recipient } from "../message.ts
 /** Receives the content of one message. Exactly one of `commit` and `abort` ends it. */
 export interface ContentWriter {
   readonly id: MessageId;
-  /** Appends bytes; the promise is the back pressure. Rejects with `SpoolError` when the store fails. */
-  write(chunk: Uint8Array): Promise<void>;
+  /** Appends bytes, all of them copied; the promise is the back pressure. Rejects with `SpoolError` when the store fails. */
+  write(...chunks: readonly Uint8Array[]): Promise<void>;
   /** Makes content and message durable together; `message.id` must be this writer's id. */
   commit(message: QueuedMessage): Promise<void>;
   /** Drops what was written. Never rejects. */

@@ -71,12 +71,13 @@ const atMostOnce = [
 const removed = new Set(["bcc", "resent-bcc", "return-path", CLASS_FIELD.toLowerCase()]);
 const EMPTY_LINE = Buffer.from("\r\n");
 const HEADER_END = Buffer.from("\r\n\r\n");
+const NOTHING = Buffer.alloc(0);
 
 export class ContentFilter {
   readonly #rules: ContentRules;
   readonly #bodyHash = createBodyHash();
-  /** The header block while it is gathered; doubles as it fills. */
-  #gathered = Buffer.allocUnsafe(4096);
+  /** The header block while it is gathered; doubles as it fills. One that came in one piece is that piece. */
+  #gathered: Buffer = NOTHING;
   #gatheredBytes = 0;
   #inBody = false;
   #receivedBytes = 0;
@@ -139,23 +140,26 @@ export class ContentFilter {
   #gather(piece: Buffer): number | undefined {
     const before = this.#gatheredBytes;
     this.#gatheredBytes += piece.length;
+    if (before === 0) {
+      const end = headerEnd(piece, 0);
+      if (end !== undefined) {
+        this.#gathered = piece;
+        return end;
+      }
+    }
     if (this.#gatheredBytes > this.#gathered.length) {
-      const larger = Buffer.allocUnsafe(2 * this.#gatheredBytes);
+      const larger = Buffer.allocUnsafe(Math.max(2 * this.#gatheredBytes, 4096));
       this.#gathered.copy(larger, 0, 0, before);
       this.#gathered = larger;
     }
     piece.copy(this.#gathered, before);
-    const gathered = this.#gathered.subarray(0, this.#gatheredBytes);
-    // A message that begins with an empty line has no header at all.
-    if (gathered.subarray(0, EMPTY_LINE.length).equals(EMPTY_LINE)) return EMPTY_LINE.length;
     // The empty line may come in parts: three bytes of what was there can belong to it.
-    const found = gathered.indexOf(HEADER_END, Math.max(0, before - 3));
-    return found === -1 ? undefined : found + HEADER_END.length;
+    return headerEnd(this.#gathered.subarray(0, this.#gatheredBytes), Math.max(0, before - 3));
   }
 
   #headerEnds(end: number): readonly Buffer[] {
     const gathered = this.#gathered.subarray(0, this.#gatheredBytes);
-    this.#gathered = EMPTY_LINE;
+    this.#gathered = NOTHING;
     this.#inBody = true;
     const header = parseHeader(gathered.subarray(0, end));
     const why = this.#judge(header);
@@ -246,4 +250,12 @@ export function faultRefusal({ kind, line }: LineFault): Refusal {
 /** RFC 3463 X.6.0: other or undefined media error. */
 function malformed(text: string): Refusal {
   return refusal(554, "5.6.0", text);
+}
+
+/** The offset behind the empty line that ends a header block, sought from an offset on. */
+function headerEnd(gathered: Buffer, from: number): number | undefined {
+  // A message that begins with an empty line has no header at all.
+  if (gathered.subarray(0, EMPTY_LINE.length).equals(EMPTY_LINE)) return EMPTY_LINE.length;
+  const found = gathered.indexOf(HEADER_END, from);
+  return found === -1 ? undefined : found + HEADER_END.length;
 }

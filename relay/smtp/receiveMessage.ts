@@ -138,14 +138,12 @@ export class MessageReceiver implements ContentSink {
 
   /** Writes what a packet brought in one call. Never rejects. */
   #write(): Promise<void> | undefined {
-    const [first, ...others] = this.#pieces;
+    const pieces = this.#pieces;
+    if (pieces.length === 0) return undefined;
     this.#pieces = [];
-    if (first === undefined) return undefined;
-    return this.#options.writer
-      .write(others.length === 0 ? first : Buffer.concat([first, ...others]))
-      .catch((error: unknown) => {
-        this.#refusal ??= this.#storeFailed(error);
-      });
+    return this.#options.writer.write(...pieces).catch((error: unknown) => {
+      this.#refusal ??= this.#storeFailed(error);
+    });
   }
 
   #storeFailed(error: unknown): Refusal {

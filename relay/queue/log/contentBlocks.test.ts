@@ -20,6 +20,9 @@ test("content in any chunks comes back from its blocks, which lie where they are
       const chunks = sizes.map((length, n) => Buffer.alloc(length, n + 1));
       const content = Buffer.concat(chunks);
       const disk = Buffer.concat(stored(chunks));
+      const together = new BlockBuilder(ID);
+      expect(Buffer.concat([...together.push(...chunks), ...together.end()]).equals(disk)).toBe(true);
+      expect(together.bytes).toBe(content.length);
 
       expect(disk.length).toBe(storedBytes(content.length));
       const blocks = Array.from({ length: Math.ceil(content.length / BLOCK_BYTES) }, (_, number) => {

@@ -38,9 +38,19 @@ export class BlockBuilder {
     return this.#bytes;
   }
 
-  /** Takes a chunk; gives the blocks it completed. */
-  push(chunk: Uint8Array): Buffer[] {
+  /** Takes chunks that came together; gives the blocks they completed. */
+  push(...chunks: readonly Uint8Array[]): Buffer[] {
     const complete: Buffer[] = [];
+    let bytes = 0;
+    for (const chunk of chunks) bytes += chunk.length;
+    if (bytes === 0) return complete;
+    this.#reserve(Math.min(this.#filled + bytes, BLOCK_BYTES));
+    for (const chunk of chunks) this.#take(chunk, complete);
+    this.#bytes += bytes;
+    return complete;
+  }
+
+  #take(chunk: Uint8Array, complete: Buffer[]): void {
     let taken = 0;
     while (taken < chunk.length) {
       const part = chunk.subarray(taken, taken + BLOCK_BYTES - this.#filled);
@@ -50,8 +60,6 @@ export class BlockBuilder {
       taken += part.length;
       if (this.#filled === BLOCK_BYTES) complete.push(this.#finish());
     }
-    this.#bytes += chunk.length;
-    return complete;
   }
 
   /** The last, partial block, if there is one. */

@@ -55,10 +55,10 @@ export class SpoolWriter implements ContentWriter {
     this.#builder = new BlockBuilder(id);
   }
 
-  write(chunk: Uint8Array): Promise<void> {
+  write(...chunks: readonly Uint8Array[]): Promise<void> {
     if (this.#ended) return Promise.reject(new Error(`Cannot write message ${this.id}: it has ended.`));
-    // At once, before anything is awaited: afterwards the chunk is its owner's again.
-    this.#blocks.push(...this.#builder.push(chunk));
+    // At once, before anything is awaited: afterwards the chunks are their owner's again.
+    this.#blocks.push(...this.#builder.push(...chunks));
     return this.#inOrder(() => this.#settle());
   }
 

@@ -149,10 +149,11 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
     const chunk = Buffer.from("first ");
     await writer.write(chunk);
     chunk.write("second");
-    await writer.write(chunk);
-    await writer.commit(queuedMessage({ id: nthId(1), sizeBytes: 12 }));
+    await writer.write(chunk, Buffer.from(" and "), chunk);
+    chunk.fill("x");
+    await writer.commit(queuedMessage({ id: nthId(1), sizeBytes: 23 }));
 
-    expect(await contentOf(spool, nthId(1))).toBe("first second");
+    expect(await contentOf(spool, nthId(1))).toBe("first second and second");
   });
 
   test("states of recipients survive, and a message is gone when all are final", async () => {

@@ -69,7 +69,7 @@ function pointedSpool(spool: Spool): Spool {
 function pointedWriter(writer: ContentWriter, know: (message: QueuedMessage) => void): ContentWriter {
   return {
     id: writer.id,
-    write: (chunk) => writer.write(chunk),
+    write: (...chunks) => writer.write(...chunks),
     async commit(message) {
       await within("commit.before", "commit.after", () => writer.commit(message));
       know(message);

@@ -210,10 +210,10 @@ test("a store that is slow slows the client down and nothing piles up in memory"
       spool: (plain) =>
         withWriter(plain, (writer) => ({
           ...writer,
-          async write(chunk) {
-            taken += chunk.length;
+          async write(...chunks) {
+            for (const chunk of chunks) taken += chunk.length;
             await gate.promise;
-            return writer.write(chunk);
+            return writer.write(...chunks);
           },
         })),
     },
