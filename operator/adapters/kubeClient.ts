@@ -71,6 +71,8 @@ export interface ListOptions {
   readonly namespace?: string;
   /** Equality selector: all of these labels. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** The one object of this name: `get` for who has the right to list. */
+  readonly name?: string;
   /** Page size and token of a former page. */
   readonly limit?: number;
   readonly continueToken?: string;
@@ -82,6 +84,18 @@ export interface ObjectList {
   readonly continueToken?: string;
   /** Size of the answer, where it came over a wire. */
   readonly bytes?: number;
+}
+
+/** Which object, and at which version. */
+export interface ObjectVersion {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
+export interface VersionList extends Omit<ObjectList, "items"> {
+  readonly items: readonly ObjectVersion[];
 }
 
 export type WatchEvent =
@@ -100,6 +114,11 @@ export interface KubeClient {
   /** Null when it does not exist. */
   get(type: ResourceType, key: ObjectKey): Promise<KubeObject | null>;
   list(type: ResourceType, options?: ListOptions): Promise<ObjectList>;
+  /**
+   * The same list, of which only the versions are told: for who knows the objects and asks what has changed. A
+   * continue token of either list goes on with the other.
+   */
+  listVersions(type: ResourceType, options?: ListOptions): Promise<VersionList>;
   /** Ends without error when the signal aborts or the server closes the stream; the caller starts anew. */
   watch(type: ResourceType, options: WatchOptions): AsyncIterable<WatchEvent>;
   /** Server-side apply of spec, data and metadata. Conflicts are taken over (force). */

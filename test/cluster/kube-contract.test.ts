@@ -2,6 +2,8 @@
  * The contract of KubeClient on a real API server, by the client the operator uses in a cluster. Garbage
  * collection is the controller manager's work, which is not here.
  */
+import { readFileSync } from "node:fs";
+
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import {
@@ -13,6 +15,9 @@ import {
 import { LeaderLease } from "../../operator/adapters/cluster/leaderLease.ts";
 import { createRecorder } from "../../operator/adapters/cluster/recorder.ts";
 import { kubeConfigAccess } from "../../operator/adapters/cluster/kubeConfigAccess.ts";
+import { ACCEPT_VERSIONS } from "../../operator/adapters/cluster/answers.ts";
+import { apiPath } from "../../operator/adapters/cluster/paths.ts";
+import { Transport } from "../../operator/adapters/cluster/transport.ts";
 import { resources } from "../../operator/resources.ts";
 import { systemClock } from "../../relay/kit/clock.ts";
 import { silentLog } from "../../relay/kit/log.ts";
@@ -53,6 +58,23 @@ describe("the client on a real API server", () => {
       message: expect.stringContaining("dataa"),
     });
     expect(await client.get(resources.secrets, { namespace, name: "typo" })).toBeNull();
+  });
+
+  test("versions come as protobuf, of custom kinds and built-in ones", async () => {
+    const access = await kubeConfigAccess({ file: server.kubeconfigFile("admin") });
+    const transport = new Transport({ access, clock: systemClock, random: systemRandom });
+    for (const type of [resources.sendingDomains, resources.secrets]) {
+      const answer = await transport.call({
+        method: "GET",
+        path: apiPath({ type }),
+        accept: ACCEPT_VERSIONS,
+        repeatable: true,
+        purpose: "look",
+      });
+
+      expect(answer).toMatchObject({ value: expect.any(Uint8Array) });
+    }
+    transport.close();
   });
 
   test("of two candidates for a Lease one leads, and hands it over when it stops", async () => {
@@ -117,4 +139,33 @@ describe("the client on a real API server", () => {
     await expect(watch[Symbol.asyncIterator]().next()).rejects.toMatchObject({ reason: "Forbidden" });
     relay.close();
   });
+
+  test("a token older than the history that etcd keeps is Expired, of versions too", async () => {
+    const { resourceVersion } = await client.list(resources.secrets, { namespace });
+    const compacted = await fetch(`${etcdUrl(server)}/v3/kv/compaction`, {
+      method: "POST",
+      body: JSON.stringify({ revision: resourceVersion, physical: true }),
+    });
+    expect(compacted.status).toBe(200);
+    // A server that has run all the time may have that moment in memory.
+    await server.halt("kube-apiserver");
+    await server.resume("kube-apiserver");
+    const token = { v: "meta.k8s.io/v1", rv: 1, start: `${namespace}/a\u0000` };
+    const page = {
+      namespace,
+      limit: 1,
+      continueToken: Buffer.from(JSON.stringify(token)).toString("base64url"),
+    };
+    const expired = { reason: "Expired", code: 410 };
+
+    await expect(client.list(resources.secrets, page)).rejects.toMatchObject(expired);
+    await expect(client.listVersions(resources.secrets, page)).rejects.toMatchObject(expired);
+    await expect(client.listVersions(resources.ipPools, page)).rejects.toMatchObject(expired);
+  });
 });
+
+/** Where its clients reach etcd, by its own command line. */
+function etcdUrl(api: ApiServer): string {
+  const words = readFileSync(`/proc/${api.pid("etcd")}/cmdline`, "utf8").split("\0");
+  return words.find((word) => word.startsWith("--listen-client-urls="))?.split("=")[1] ?? "";
+}

@@ -31,8 +31,13 @@ export type ApiFault =
   | { readonly kind: "reset"; readonly after?: boolean }
   /** Nothing is ever answered. */
   | { readonly kind: "silence" }
-  /** This body with status 200, whatever was asked. */
-  | { readonly kind: "garbage"; readonly body: string }
+  /** This body with status 200, whatever was asked; as JSON when no type is said. */
+  | {
+      readonly kind: "garbage";
+      readonly body: string | Uint8Array;
+      readonly type?: string;
+      readonly encoding?: string;
+    }
   /** The first half of the answer, then the connection breaks. */
   | { readonly kind: "half" };
 
@@ -41,6 +46,8 @@ export interface SeenRequest {
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
   readonly authorization: string | undefined;
+  readonly accept: string | undefined;
+  readonly encoding: string | undefined;
   readonly body: unknown;
 }
 
@@ -159,6 +166,8 @@ export class FakeApiServer {
       path: url.pathname,
       query,
       authorization: request.headers.authorization,
+      accept: request.headers.accept,
+      encoding: request.headers["accept-encoding"]?.toString(),
       body: text === "" ? null : (JSON.parse(text) as unknown),
     };
     this.requests.push(seen);
@@ -180,7 +189,12 @@ export class FakeApiServer {
         );
         return;
       case "garbage":
-        response.writeHead(200, { "content-type": "application/json" }).end(fault.body);
+        response
+          .writeHead(200, {
+            "content-type": fault.type ?? "application/json",
+            ...(fault.encoding === undefined ? {} : { "content-encoding": fault.encoding }),
+          })
+          .end(fault.body);
         return;
       case "reset":
         if (fault.after === true) await this.#serve(seen, request, response, true);
@@ -242,10 +256,12 @@ export class FakeApiServer {
     switch (seen.method) {
       case "GET": {
         if (name !== undefined && namespace !== undefined) return this.#client.get(type, { namespace, name });
-        const { limit, continue: continueToken } = seen.query;
+        const { limit, continue: continueToken, fieldSelector } = seen.query;
+        const only = fieldSelector === undefined ? undefined : nameSelected(fieldSelector);
         const page = await this.#client.list(type, {
           ...(namespace === undefined ? {} : { namespace }),
           ...(labels === undefined ? {} : { labels }),
+          ...(only === undefined ? {} : { name: only }),
           ...(limit === undefined ? {} : { limit: Number(limit) }),
           ...(continueToken === undefined ? {} : { continueToken }),
         });
@@ -378,6 +394,12 @@ function parsePath(path: string) {
 function parseSelector(selector: string | undefined): Record<string, string> | undefined {
   if (selector === undefined) return undefined;
   return Object.fromEntries(selector.split(",").map((term) => term.split("=") as [string, string]));
+}
+
+function nameSelected(selector: string): string {
+  const [field, name] = selector.split("=");
+  if (field === "metadata.name" && name !== undefined) return name;
+  throw new KubeError("Invalid", 400, `the fake server does not select by ${selector}`);
 }
 
 function sendError(response: ServerResponse, error: unknown, name: string | null): void {

@@ -14,11 +14,12 @@ import type {
   ObjectKey,
   ObjectList,
   ResourceType,
+  VersionList,
   WatchEvent,
   WatchOptions,
 } from "../../operator/adapters/kubeClient.ts";
 
-export type KubeVerb = "get" | "list" | "watch" | "apply" | "applyStatus" | "delete";
+export type KubeVerb = "get" | "list" | "listVersions" | "watch" | "apply" | "applyStatus" | "delete";
 
 export interface KubeCall {
   readonly verb: KubeVerb;
@@ -103,7 +104,14 @@ export class FaultyKube implements KubeClient {
   }
 
   list(type: ResourceType, options?: ListOptions): Promise<ObjectList> {
-    return this.#call({ verb: "list", kind: type.kind, name: "" }, () => this.#inner.list(type, options));
+    const name = options?.name ?? "";
+    return this.#call({ verb: "list", kind: type.kind, name }, () => this.#inner.list(type, options));
+  }
+
+  listVersions(type: ResourceType, options?: ListOptions): Promise<VersionList> {
+    return this.#call({ verb: "listVersions", kind: type.kind, name: "" }, () =>
+      this.#inner.listVersions(type, options),
+    );
   }
 
   apply(object: ApplyObject, fieldManager: string): Promise<KubeObject> {

@@ -1,4 +1,6 @@
 /** The client over a small API server that misbehaves on order; the contract with a good one is in test/contract. */
+import { gzipSync } from "node:zlib";
+
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { FakeClock } from "../../../test/support/fakeClock.ts";
@@ -14,6 +16,11 @@ import { type ClusterClient, createClusterClient } from "./clusterClient.ts";
 import type { ApiCall } from "./transport.ts";
 
 const { secrets } = resources;
+/** As a real API server (1.36) has it: a PartialObjectMetadataList of nothing, at 30451. */
+const EMPTY_LIST = Buffer.from(
+  "azhzAAorCg5tZXRhLms4cy5pby92MRIZUGFydGlhbE9iamVjdE1ldGFkYXRhTGlzdBINCgsKABIFMzA0NTEaABoAIgA=",
+  "base64",
+);
 const key = { namespace: "mail", name: "one" };
 const secret = (value = "MQ==") => ({
   apiVersion: "v1",
@@ -74,6 +81,65 @@ async function refusal(promise: Promise<unknown>): Promise<KubeError> {
   if (error instanceof KubeError) return error;
   throw error;
 }
+
+describe("versions", () => {
+  test("are read from protobuf", async () => {
+    server.fault({ kind: "garbage", type: "application/vnd.kubernetes.protobuf", body: EMPTY_LIST });
+
+    expect(await client.listVersions(secrets)).toEqual({
+      items: [],
+      resourceVersion: "30451",
+      bytes: EMPTY_LIST.length,
+    });
+  });
+
+  test("may come packed, which other answers may not", async () => {
+    const type = "application/vnd.kubernetes.protobuf";
+    server.fault({ kind: "garbage", type, encoding: "gzip", body: gzipSync(EMPTY_LIST) }, { times: 1 });
+
+    expect(await client.listVersions(secrets)).toMatchObject({ items: [], bytes: EMPTY_LIST.length });
+    await client.list(secrets);
+    expect(server.requests.map(({ encoding }) => encoding)).toEqual(["gzip", undefined]);
+  });
+
+  test("that are cut while packed are asked for again", async () => {
+    const body = gzipSync(EMPTY_LIST).subarray(0, 40);
+    server.fault({ kind: "garbage", encoding: "gzip", body }, { times: 1 });
+
+    expect(await passing(client.listVersions(secrets))).toMatchObject({ items: [] });
+    expect(calls.map(({ retried }) => retried)).toEqual([true, false]);
+  });
+
+  test("of a server that knows neither protobuf nor lists of metadata are read from whole objects", async () => {
+    const made = await client.apply(secret(), "test");
+    const found = await client.listVersions(secrets);
+
+    const { uid, resourceVersion } = made.metadata;
+    expect(found.items).toEqual([{ ...key, uid, resourceVersion }]);
+    expect(server.requests.at(-1)?.accept).toBe(
+      "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, " +
+        "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json",
+    );
+  });
+
+  test.each([
+    ["protobuf that is cut", "application/vnd.kubernetes.protobuf", EMPTY_LIST.subarray(0, 50)],
+    ["protobuf that is none", "application/vnd.kubernetes.protobuf", Buffer.from("<html>")],
+    ["a page of a proxy", "text/html", Buffer.from("<html>")],
+    [
+      "an item without a version",
+      "application/json",
+      '{"metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"a"}}]}',
+    ],
+  ])("are not taken from %s", async (_what, type, body) => {
+    server.fault({ kind: "garbage", type, body });
+
+    expect(await refusal(client.listVersions(secrets))).toMatchObject({
+      reason: "Unknown",
+      message: expect.stringContaining("Cannot list secrets in all namespaces: the answer is not a list of"),
+    });
+  });
+});
 
 describe("calls", () => {
   test("share connections", async () => {

@@ -14,9 +14,11 @@ import {
   type ObjectKey,
   type ObjectList,
   type ResourceType,
+  type VersionList,
   type WatchEvent,
   type WatchOptions,
 } from "../kubeClient.ts";
+import { ACCEPT_VERSIONS, asList, asObject, asVersions } from "./answers.ts";
 import { apiPath, labelSelector, type Target } from "./paths.ts";
 import { unreachable } from "./apiError.ts";
 import { type ApiRequest, type Refusal, Transport, type TransportOptions } from "./transport.ts";
@@ -78,18 +80,13 @@ class Client implements ClusterClient {
   }
 
   async list(type: ResourceType, options: ListOptions = {}): Promise<ObjectList> {
-    const purpose = `list ${type.plural} in ${options.namespace ?? "all namespaces"}`;
-    const path = apiPath(
-      { type, namespace: options.namespace },
-      {
-        labelSelector: labelSelector(options.labels),
-        limit: options.limit,
-        continue: options.continueToken,
-      },
-    );
-    const answer = await this.#transport.call({ method: "GET", path, repeatable: true, purpose });
-    if ("error" in answer) throw answer.error;
-    return { ...asList(answer.value, type, purpose), bytes: answer.bytes };
+    const { value, bytes, purpose } = await this.#list(type, options);
+    return { ...asList(value, type, purpose), bytes };
+  }
+
+  async listVersions(type: ResourceType, options: ListOptions = {}): Promise<VersionList> {
+    const { value, bytes, purpose } = await this.#list(type, options, ACCEPT_VERSIONS);
+    return { ...asVersions(value, purpose), bytes };
   }
 
   async *watch(type: ResourceType, options: WatchOptions): AsyncGenerator<WatchEvent> {
@@ -176,6 +173,31 @@ class Client implements ClusterClient {
     this.#transport.close();
   }
 
+  async #list(type: ResourceType, options: ListOptions, accept?: string) {
+    const { namespace, name } = options;
+    const what = name === undefined ? "" : ` named ${name}`;
+    const purpose = `list ${type.plural}${what} in ${namespace ?? "all namespaces"}`;
+    const path = apiPath(
+      { type, namespace },
+      {
+        labelSelector: labelSelector(options.labels),
+        fieldSelector: name === undefined ? undefined : `metadata.name=${name}`,
+        limit: options.limit,
+        continue: options.continueToken,
+      },
+    );
+    const answer = await this.#transport.call({
+      method: "GET",
+      path,
+      repeatable: true,
+      purpose,
+      // managedFields of ten thousand objects are one and the same text.
+      ...(accept === undefined ? {} : { accept, packed: true }),
+    });
+    if ("error" in answer) throw answer.error;
+    return { value: answer.value, bytes: answer.bytes, purpose };
+  }
+
   async #apply(object: ApplyObject, fieldManager: string, subresource?: "status"): Promise<KubeObject> {
     const { name, namespace } = object.metadata;
     const type = this.#types.get(typeId(object));
@@ -210,31 +232,4 @@ function typeId({ apiVersion, kind }: { readonly apiVersion: string; readonly ki
 
 function identityOf({ apiVersion, kind }: ApplyObject) {
   return { apiVersion, kind };
-}
-
-function asObject(value: unknown, purpose: string): KubeObject {
-  if (isRecord(value) && isRecord(value["metadata"]) && typeof value["kind"] === "string") {
-    return value as KubeObject;
-  }
-  throw new KubeError("Unknown", 200, `Cannot ${purpose}: the answer is not an object of Kubernetes`);
-}
-
-function asList(value: unknown, type: ResourceType, purpose: string): ObjectList {
-  const metadata = isRecord(value) ? value["metadata"] : undefined;
-  const items = isRecord(value) ? (value["items"] ?? []) : undefined;
-  if (!isRecord(metadata) || typeof metadata["resourceVersion"] !== "string" || !Array.isArray(items)) {
-    throw new KubeError("Unknown", 200, `Cannot ${purpose}: the answer is not a list of Kubernetes`);
-  }
-  const { apiVersion, kind } = type;
-  const continueToken = metadata["continue"];
-  return {
-    // Items of a list do not say their type.
-    items: (items as KubeObject[]).map((item) => ({ ...item, apiVersion, kind })),
-    resourceVersion: metadata["resourceVersion"],
-    ...(typeof continueToken === "string" && continueToken !== "" ? { continueToken } : {}),
-  };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

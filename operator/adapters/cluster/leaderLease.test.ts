@@ -175,6 +175,7 @@ test("a renewal that hangs does not keep the lead", async () => {
   const hanging: KubeClient = {
     get: (type, at) => cluster.get(type, at),
     list: (type, options) => cluster.list(type, options),
+    listVersions: (type, options) => cluster.listVersions(type, options),
     watch: (type, options) => cluster.watch(type, options),
     apply: (object, manager) => (hang ? new Promise(() => {}) : cluster.apply(object, manager)),
     applyStatus: (object, manager) => cluster.applyStatus(object, manager),

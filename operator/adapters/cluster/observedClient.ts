@@ -11,6 +11,7 @@ import type {
   ObjectKey,
   ObjectList,
   ResourceType,
+  VersionList,
   WatchEvent,
   WatchOptions,
 } from "../kubeClient.ts";
@@ -51,10 +52,19 @@ export class ObservedClient implements KubeClient {
     return this.#options.client.get(type, key);
   }
 
-  async list(type: ResourceType, options: ListOptions = {}): Promise<ObjectList> {
-    const what = follows(type, options.namespace);
+  list(type: ResourceType, options: ListOptions = {}): Promise<ObjectList> {
+    // One object of a list is no sign of life of all.
+    if (options.name !== undefined) return this.#options.client.list(type, options);
+    return this.#listed(follows(type, options.namespace), this.#options.client.list(type, options));
+  }
+
+  listVersions(type: ResourceType, options: ListOptions = {}): Promise<VersionList> {
+    return this.#listed(follows(type, options.namespace), this.#options.client.listVersions(type, options));
+  }
+
+  async #listed<T>(what: Follows, list: Promise<T>): Promise<T> {
     try {
-      const page = await this.#options.client.list(type, options);
+      const page = await list;
       this.#sign(what);
       this.#options.onList?.(what, "succeeded");
       return page;

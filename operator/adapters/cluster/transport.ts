@@ -24,6 +24,10 @@ export interface ApiRequest {
   /** Under the server's address, encoded, with its query. */
   readonly path: string;
   readonly body?: { readonly type: string; readonly value: unknown };
+  /** Media types of the answer, the best first; default: JSON. */
+  readonly accept?: string;
+  /** Whether the answer may come packed: pays for what is long and alike. */
+  readonly packed?: boolean;
   /** Whether doing it twice is as good as doing it once. */
   readonly repeatable: boolean;
   /** What it is for, as in "Cannot PURPOSE: …". */
@@ -70,6 +74,7 @@ export interface Refusal {
   readonly subject: string | null;
 }
 
+const JSON_TYPE = "application/json";
 const FIRST_PAUSE_MS = 200;
 const PAUSE_GROWTH = 4;
 /** A server that wants to be left alone for longer is left alone: the caller hears the refusal. */
@@ -200,13 +205,14 @@ export class Transport {
           agent: credentials.agent ?? this.#agents.for(credentials.tls),
           signal,
           headers: {
-            accept: "application/json",
+            accept: request.accept ?? JSON_TYPE,
+            ...(request.packed === true ? { "accept-encoding": "gzip" } : {}),
             "user-agent": "smtp-relay-operator",
             ...credentials.headers,
             ...(body === undefined
               ? {}
               : {
-                  "content-type": request.body?.type ?? "application/json",
+                  "content-type": request.body?.type ?? JSON_TYPE,
                   "content-length": Buffer.byteLength(body),
                 }),
           },

@@ -21,6 +21,7 @@ import {
   type ObjectKey,
   type ObjectList,
   type ResourceType,
+  type VersionList,
   type WatchEvent,
   type WatchOptions,
 } from "../kubeClient.ts";
@@ -32,18 +33,18 @@ import {
   hasFinalizers,
   inServerOrder,
   kindId,
-  makeToken,
   objectId,
-  parseToken,
   sameSpec,
   setOrDelete,
   splitIdentity,
+  versionOf,
 } from "./objects.ts";
+import { readPage } from "./page.ts";
 import { defaultTypes, type ServedType } from "./resourceTypes.ts";
 import { type Owners, serverSideApply } from "./serverSideApply.ts";
 import { type ClusterSnapshot, Store, type StoredObject } from "./store.ts";
 import { LARGEST_OBJECT_BYTES, metadataProblems } from "./validation.ts";
-import { expired, selects, watchStore } from "./watch.ts";
+import { watchStore } from "./watch.ts";
 
 export type { ClusterSnapshot, StoredObject } from "./store.ts";
 
@@ -123,24 +124,13 @@ class Cluster implements MemoryCluster {
   }
 
   async list(type: ResourceType, options: ListOptions = {}): Promise<ObjectList> {
-    const kind = kindId(this.#served(type));
-    const page = options.continueToken === undefined ? null : parseToken(options.continueToken);
-    const revision = page?.revision ?? this.#store.revision;
-    const objects = this.#store.at(kind, revision);
-    if (objects === null) throw expired(revision);
-    const ids = [...objects.keys()].filter((id) => page === null || id > page.after).toSorted();
-    const items: KubeObject[] = [];
-    let last = "";
-    for (const id of ids) {
-      const object = objects.get(id)?.object;
-      if (object === undefined || !selects(object, options)) continue;
-      if (options.limit !== undefined && items.length >= options.limit) {
-        return { items, resourceVersion: String(revision), continueToken: makeToken(revision, last) };
-      }
-      items.push(structuredClone(object));
-      last = id;
-    }
-    return { items, resourceVersion: String(revision) };
+    const page = readPage(this.#store, kindId(this.#served(type)), options);
+    return { ...page, items: page.items.map((object) => structuredClone(object)) };
+  }
+
+  async listVersions(type: ResourceType, options: ListOptions = {}): Promise<VersionList> {
+    const page = readPage(this.#store, kindId(this.#served(type)), options);
+    return { ...page, items: page.items.map(versionOf) };
   }
 
   watch(type: ResourceType, options: WatchOptions): AsyncIterable<WatchEvent> {

@@ -2,7 +2,7 @@
  * Small questions about stored objects: where one is kept, which of its fields can be owned, whether its
  * spec changed; and the continue token of a paged list.
  */
-import { KubeError, type KubeObject } from "../kubeClient.ts";
+import { KubeError, type KubeObject, type ObjectVersion } from "../kubeClient.ts";
 import { isObject, type Json, jsonEqual, type JsonObject } from "./fieldSet.ts";
 import type { ServedType } from "./resourceTypes.ts";
 
@@ -12,6 +12,11 @@ export function kindId(type: { readonly apiVersion: string; readonly kind: strin
 
 export function objectId(key: { readonly namespace?: string; readonly name: string }): string {
   return `${key.namespace ?? ""}/${key.name}`;
+}
+
+export function versionOf({ metadata }: KubeObject): ObjectVersion {
+  const { namespace = "", name, uid = "", resourceVersion = "" } = metadata;
+  return { namespace, name, uid, resourceVersion };
 }
 
 /** A copy without undefined and null fields, which an apply treats alike. */

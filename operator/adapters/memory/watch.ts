@@ -77,11 +77,16 @@ function eventFor(change: Change, options: WatchOptions): WatchEvent | null {
   return { type, object: structuredClone(change.object) };
 }
 
-/** Whether namespace and labels are those asked for. */
+/** Whether namespace, name and labels are those asked for. */
 export function selects(
   object: KubeObject,
-  options: { readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> },
+  options: {
+    readonly namespace?: string;
+    readonly name?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  },
 ): boolean {
+  if (options.name !== undefined && object.metadata.name !== options.name) return false;
   if (options.namespace !== undefined && object.metadata.namespace !== options.namespace) return false;
   return Object.entries(options.labels ?? {}).every(
     ([key, value]) => object.metadata.labels?.[key] === value,

@@ -130,9 +130,10 @@ describe("beyond the contract", () => {
     for (const name of ["four", "five", "six"]) await client.apply(secret(name), "test");
 
     await expect(firstEvent(client, start.resourceVersion)).rejects.toThrow(KubeError);
-    await expect(
-      client.list(secrets, { limit: 1, continueToken: page.continueToken ?? "" }),
-    ).rejects.toMatchObject({ reason: "Expired", code: 410 });
+    const next = { limit: 1, continueToken: page.continueToken ?? "" };
+    const expired = { reason: "Expired", code: 410 };
+    await expect(client.list(secrets, next)).rejects.toMatchObject(expired);
+    await expect(client.listVersions(secrets, next)).rejects.toMatchObject(expired);
   });
 
   test("a closing server ends watches without an error and leaves no timer behind", async () => {

@@ -11,6 +11,7 @@ import { type KubeFixture, kubeKit } from "./kit.ts";
 import { listAndWatchSuite } from "./listAndWatch.ts";
 import { ownershipSuite } from "./ownership.ts";
 import { statusSuite } from "./status.ts";
+import { versionsSuite } from "./versions.ts";
 
 export type { KubeFixture } from "./kit.ts";
 
@@ -25,6 +26,9 @@ export function kubeContract(fixture: () => Promise<KubeFixture>): void {
   });
   describe("list and watch", () => {
     listAndWatchSuite(kit);
+  });
+  describe("versions", () => {
+    versionsSuite(kit);
   });
   describe("delete", () => {
     deletionSuite(kit);

@@ -88,6 +88,7 @@ function withoutGrace(client: KubeClient, admin: RawApi): KubeClient {
   return {
     get: (type, key) => client.get(type, key),
     list: (type, options) => client.list(type, options),
+    listVersions: (type, options) => client.listVersions(type, options),
     watch: (type, options) => client.watch(type, options),
     apply: (object, manager) => client.apply(object, manager),
     applyStatus: (object, manager) => client.applyStatus(object, manager),
