@@ -88,6 +88,7 @@ export function startOperator(options: OperatorOptions): Operator {
     concurrency,
     ownWrites,
     lock: new KeyedLock(),
+    turns: caches.turns,
     ...(options.observer === undefined ? {} : { observer: options.observer }),
     ...(options.breathe === undefined ? {} : { breathe: options.breathe }),
   };

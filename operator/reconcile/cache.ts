@@ -74,7 +74,7 @@ export class Cache<T> {
   }
 
   /** Whether it is the one already there, at this version. */
-  has({ metadata }: KubeObject): boolean {
+  has({ metadata }: Pick<KubeObject, "metadata">): boolean {
     const known = this.#objects.get(keyText(metadata))?.object.metadata;
     return known?.uid === metadata.uid && known?.resourceVersion === metadata.resourceVersion;
   }

@@ -12,7 +12,7 @@ import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
 import type { Cached, Index } from "./cache.ts";
 import { type AnyInformer, Informer } from "./informer.ts";
-import { createListTurns } from "./listTurns.ts";
+import { createListTurns, type ListTurns } from "./listTurns.ts";
 import type { SharedText } from "./sharedText.ts";
 import {
   addressesOf,
@@ -34,6 +34,8 @@ export interface Caches {
   /** Children nobody reads: watched so that what others change is put right. */
   readonly others: readonly Informer<KubeObject>[];
   readonly all: readonly AnyInformer[];
+  /** Of the lists they make. */
+  readonly turns: Pick<ListTurns, "rush" | "afterRush">;
 }
 
 export interface CachesOptions {
@@ -53,7 +55,8 @@ export function ref(namespace: string | undefined, name: string): string {
 
 export function createCaches(given: CachesOptions): Caches {
   const { log } = given;
-  const options = { ...given, turns: createListTurns() };
+  const turns = createListTurns(given.clock);
+  const options = { ...given, turns };
   const ours = { "app.kubernetes.io/managed-by": MANAGED_BY };
   const child = (type: ResourceType) =>
     new Informer<KubeObject>({
@@ -112,7 +115,7 @@ export function createCaches(given: CachesOptions): Caches {
     resources.networkPolicies,
   ].map(child);
   const all = [relays, domains, pools, secrets, statefulSets, pods, ...others];
-  return { relays, domains, pools, secrets, statefulSets, pods, others, all };
+  return { relays, domains, pools, secrets, statefulSets, pods, others, all, turns };
 }
 
 function named<T extends { metadata: { namespace: string } }>(

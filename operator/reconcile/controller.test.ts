@@ -10,6 +10,7 @@ import { resources } from "../resources.ts";
 import { Controller, type Pass } from "./controller.ts";
 import { Informer } from "./informer.ts";
 import { KeyedLock } from "./keyedLock.ts";
+import { createListTurns } from "./listTurns.ts";
 import { OwnWrites } from "./ownWrites.ts";
 import type { ReconcileResult } from "./result.ts";
 import { Writer } from "./writer.ts";
@@ -40,6 +41,7 @@ async function stage(reconcile: (key: ObjectKey, world: Stage) => Promise<Pass> 
   const ownWrites = new OwnWrites({ clock, informers: [informer] });
   const writer = new Writer({ client: kube, manager: "test", ownWrites, informers: [informer], log });
   const passes: { readonly key: string; readonly at: number }[] = [];
+  const turns = createListTurns(clock);
   const controller = new Controller({
     name: "test",
     clock,
@@ -49,6 +51,7 @@ async function stage(reconcile: (key: ObjectKey, world: Stage) => Promise<Pass> 
     ownWrites,
     writer,
     lock: new KeyedLock(),
+    turns,
     lockNames: () => [],
     concerns: () => true,
     reconcile: async (key) => {
@@ -56,7 +59,7 @@ async function stage(reconcile: (key: ObjectKey, world: Stage) => Promise<Pass> 
       return reconcile(key, world);
     },
   });
-  const world = { clock, cluster, kube, informer, writer, passes, lines, controller };
+  const world = { clock, cluster, kube, informer, writer, passes, lines, controller, turns };
   informer.onChange(({ key, before, after }) => {
     if (before?.object.metadata.generation !== after?.object.metadata.generation) controller.enqueue(key);
   });
@@ -194,4 +197,21 @@ test("an object's two passes never overlap, whatever the concurrency", async () 
 
   expect(most).toBe(1);
   expect(world.passes.length).toBeGreaterThan(1);
+});
+
+test("timed looks wait while something is listed anew, edits do not", async () => {
+  const { clock, cluster, controller, passes, turns } = await stage((key, now) =>
+    silently(now, key, settled),
+  );
+  await cluster.apply(pool("one"), "user");
+  await clock.advance(0);
+  const end = turns.begin("edited");
+  controller.enqueue({ namespace: "default", name: "one" }, "low");
+  await cluster.apply(pool("two"), "user");
+  await clock.advance(1000);
+  expect(passes.map(({ key }) => key)).toEqual(["one", "two"]);
+
+  end();
+  await clock.advance(0);
+  expect(passes.map(({ key }) => key)).toEqual(["one", "two", "one"]);
 });

@@ -9,6 +9,7 @@ import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
 import { keyText, parseKey } from "./cache.ts";
 import type { KeyedLock } from "./keyedLock.ts";
+import type { ListTurns } from "./listTurns.ts";
 import type { ReconcileObserver } from "./observer.ts";
 import type { OwnWrites, Written } from "./ownWrites.ts";
 import type { ReconcileResult } from "./result.ts";
@@ -40,6 +41,8 @@ export interface ControllerOptions {
   readonly reconcile: (key: ObjectKey) => Promise<Pass | "gone">;
   readonly observer?: ReconcileObserver;
   readonly breathe?: () => Promise<void>;
+  /** When timed looks wait. */
+  readonly turns?: Pick<ListTurns, "rush" | "afterRush">;
 }
 
 /** Everything is looked at again after this long even if nothing happened, against what watches missed. */
@@ -59,7 +62,9 @@ export class Controller {
       concurrency: options.concurrency,
       work: (key) => this.#work(key),
       ...(options.breathe === undefined ? {} : { breathe: options.breathe }),
+      lowWaits: () => options.turns?.rush === true,
     });
+    options.turns?.afterRush(() => this.#queue.wake());
   }
 
   get name(): string {

@@ -27,6 +27,10 @@ function world(options: { namespaces?: readonly string[] | null; gate?: () => Pr
       if (page?.continueToken !== undefined) await gate();
       return kube.list(type, page);
     },
+    listVersions: async (type, page) => {
+      if (page?.continueToken !== undefined) await gate();
+      return kube.listVersions(type, page);
+    },
     watch: (...words) => kube.watch(...words),
     apply: (...words) => kube.apply(...words),
     applyStatus: (...words) => kube.applyStatus(...words),
@@ -189,7 +193,7 @@ test("a list under way does not undo what was written meanwhile, nor keep what i
   cluster.compact();
   // The watch is opened anew and refused; the list begins, and stands after its first page.
   await clock.advance(1000);
-  expect(kube.count("list")).toBe(3);
+  expect(kube.count("listVersions")).toBe(1);
   const meanwhile = await put("s300");
   informer.adopt(goneBefore);
   informer.adopt(changedBefore);
@@ -202,7 +206,7 @@ test("a list under way does not undo what was written meanwhile, nor keep what i
   open();
   await clock.advance(1000);
 
-  expect(kube.count("list")).toBe(4);
+  expect(kube.count("listVersions")).toBe(2);
   expect(names()).toHaveLength(51);
   expect(names()).toContain("s300");
   expect(informer.cache.get({ namespace: "mail", name: "s140" })?.value).toBe("Mg==");
@@ -224,7 +228,7 @@ test("a page older than what was written meanwhile does not take it back, before
   open();
   await clock.advance(1000);
 
-  expect([kube.count("list"), names().length]).toEqual([4, 50]);
+  expect([kube.count("listVersions"), names().length]).toEqual([2, 50]);
   expect(informer.cache.get({ namespace: "mail", name: "s140" })?.value).toBe("Mg==");
 });
 
@@ -241,7 +245,7 @@ test("an answer that comes between the end of a watch and the first page is not 
   expect(names()).toEqual(["one", "two"]);
   await clock.advance(1000);
 
-  expect([kube.count("list"), names()]).toEqual([2, ["one"]]);
+  expect([kube.count("listVersions"), names()]).toEqual([1, ["one"]]);
 });
 
 test("a watch that was well is opened again at once, and history that has ended is found out at once", async () => {
@@ -351,8 +355,8 @@ test("changes missed while the version expired are told as changes, deletions to
   await clock.advance(1 * minutes);
 
   expect(seen.slice(2)).toEqual(["changed kept", "added new", "removed gone"]);
-  // Once more, in two pages.
-  expect(kube.count("list")).toBe(4);
+  // Listed in two pages; then versions in two pages, of which two are fetched.
+  expect([kube.count("list"), kube.count("listVersions")]).toEqual([4, 2]);
 });
 
 test("a storm of 410 is met with growing pauses, not with a hot loop", async () => {

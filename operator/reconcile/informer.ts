@@ -167,6 +167,16 @@ export class Informer<T> implements AnyInformer {
       begin: () => {
         const keys = this.cache.keys(scope === "" ? undefined : scope).map(keyText);
         this.#listings.set(scope, { at: null, heard: null, unlisted: new Set(keys), touched: new Map() });
+        return keys.length;
+      },
+      compared: (versions, resourceVersion) => {
+        const listing = this.#listings.get(scope);
+        if (listing !== undefined) shows(listing, resourceVersion);
+        return versions.filter((version) => {
+          const key = keyText(version);
+          listing?.unlisted.delete(key);
+          return listing?.touched.has(key) !== true && !this.cache.has({ metadata: version });
+        });
       },
       listed: (objects, resourceVersion) => {
         const first = isFirst();

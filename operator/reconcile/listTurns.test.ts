@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
 
+import { FakeClock } from "../../test/support/fakeClock.ts";
 import { createListTurns, type ListRank } from "./listTurns.ts";
 
 /** Pages that are read until the test ends them. */
 function stage() {
-  const turns = createListTurns(2);
+  const clock = new FakeClock();
+  const turns = createListTurns(clock, 2);
   const begun: string[] = [];
   const ends = new Map<string, (error?: Error) => void>();
   const pages: Promise<unknown>[] = [];
@@ -22,7 +24,7 @@ function stage() {
     ends.get(name)?.(error);
     for (let turn = 0; turn < 10; turn++) await Promise.resolve();
   };
-  return { turns, begun, page, end };
+  return { clock, turns, begun, page, end };
 }
 
 test("few pages are under way at a time; one that fails gives its turn back", async () => {
@@ -53,4 +55,36 @@ test("what people edit is listed before what was made from it, between its pages
   domains();
   await end("none");
   expect(begun.at(-1)).toBe("secrets 1");
+});
+
+test("there is a rush from the first list to the end of the last, and its end is told", () => {
+  const { clock, turns } = stage();
+  let told = 0;
+  turns.afterRush(() => (told += 1));
+  const ends = [turns.begin("made"), turns.begin("edited")];
+  ends[0]?.();
+  expect([turns.rush, told]).toEqual([true, 0]);
+
+  ends[1]?.();
+  expect([turns.rush, told, clock.pending]).toEqual([false, 1, 0]);
+});
+
+test("a list that hangs is no rush for ever, and the next one is one again", async () => {
+  const { clock, turns } = stage();
+  let told = 0;
+  turns.afterRush(() => (told += 1));
+  const end = turns.begin("edited");
+  await clock.advance(9_999);
+  expect(turns.rush).toBe(true);
+
+  await clock.advance(1);
+  expect([turns.rush, told]).toEqual([false, 1]);
+  const another = turns.begin("made");
+  expect(turns.rush).toBe(false);
+  end();
+  another();
+  expect(told).toBe(1);
+
+  turns.begin("made");
+  expect(turns.rush).toBe(true);
 });

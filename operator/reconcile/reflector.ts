@@ -10,25 +10,19 @@
  * - Expired, or failing again and again, means to list anew; so does silence longer than a bookmark takes,
  *   because a dead connection tells nothing.
  */
-import {
-  type KubeClient,
-  KubeError,
-  type KubeObject,
-  type ObjectList,
-  type ResourceType,
-  type WatchEvent,
-} from "../adapters/kubeClient.ts";
-import { type Clock, sleep } from "../../relay/kit/clock.ts";
+import { KubeError, type KubeObject, type WatchEvent } from "../adapters/kubeClient.ts";
+import { sleep } from "../../relay/kit/clock.ts";
 import type { Log } from "../../relay/kit/log.ts";
 import type { Random } from "../../relay/kit/random.ts";
-import type { ListRank, ListTurns } from "./listTurns.ts";
+import { Lister, type ListerOptions, type ListSink } from "./lister.ts";
 
 /** Where what is seen goes. */
-export interface ReflectorSink {
-  /** A list begins: what is known is doubted until `listed` tells of it. A list that failed begins anew. */
-  begin(): void;
-  /** A part of the list, which shows the moment of this version. What `put` and `remove` tell meanwhile is newer. */
-  listed(objects: readonly KubeObject[], resourceVersion: string): void;
+export interface ReflectorSink extends ListSink {
+  /**
+   * A list begins: what is known is doubted until `listed` or `compared` tells of it. A list that failed begins
+   * anew. Returns how many objects are known.
+   */
+  begin(): number;
   /** That was all there is at this version. */
   end(resourceVersion: string): void;
   put(object: KubeObject): void;
@@ -37,35 +31,12 @@ export interface ReflectorSink {
   progress(resourceVersion: string): void;
 }
 
-export interface ReflectorOptions {
-  readonly client: KubeClient;
-  readonly type: ResourceType;
-  readonly namespace?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly clock: Clock;
+export interface ReflectorOptions extends ListerOptions {
   readonly random: Random;
   readonly log: Log;
   readonly sink: ReflectorSink;
-  /** When a page may be asked for after the first, which opens the watch and waits for nobody. */
-  readonly turns?: ListTurns;
-  readonly rank?: ListRank;
-  /** Lets the process do other things within a page; default: nothing. */
-  readonly breathe?: () => Promise<void>;
 }
 
-/**
- * A page is parsed in one go, and meanwhile nothing else happens: half a megabyte takes some
- * milliseconds. How many objects that is shows with the first page, which is one object because edits are only
- * heard once it is here; runtime Secrets are fifty times as large as pods.
- */
-const PAGE_BYTES = 512 * 1024;
-const FIRST_PAGE_SIZE = 1;
-const SECOND_PAGE_SIZE = 32;
-const PAGE_SIZE = { least: 4, most: 500 } as const;
-/** Read and indexed in one go. Those of a list anew are mostly known, and done in no time. */
-const OBJECTS_AT_A_TIME = 25;
-const BREATH_AFTER_MS = 5;
-const LIST_PAGE_SECONDS = 60;
 /** Bookmarks come about once a minute. */
 const SILENCE_SECONDS = 150;
 /** A watch that lives this long has recovered whatever was wrong before. */
@@ -135,15 +106,10 @@ async function listAndWatch(
   signal: AbortSignal,
 ): Promise<Watched> {
   const { sink } = options;
-  sink.begin();
-  const first = await listPage(options, signal, { limit: FIRST_PAGE_SIZE });
-  sink.listed(first.items, first.resourceVersion);
-  const heard: Position = { version: first.resourceVersion };
-  if (first.continueToken === undefined) {
-    position.version = first.resourceVersion;
-    sink.end(first.resourceVersion);
-    return await watchFrom(options, position, signal);
-  }
+  const lister = new Lister(options, signal);
+  const first = await lister.first(sink.begin() > 0);
+  const { resourceVersion } = first.list;
+  const heard: Position = { version: resourceVersion };
   let listed = false;
   const stop = new AbortController();
   const beside: ReflectorOptions = {
@@ -161,93 +127,17 @@ async function listAndWatch(
   const watching = watchFrom(beside, heard, AbortSignal.any([signal, stop.signal]));
   watching.catch(() => {});
   try {
-    await listRest(options, signal, first);
+    await lister.rest(first);
   } catch (error) {
     stop.abort();
     await watching.catch(() => {});
     throw error;
   }
   listed = true;
-  sink.end(first.resourceVersion);
+  sink.end(resourceVersion);
   position.version = heard.version;
-  if (heard.version !== null && heard.version !== first.resourceVersion) sink.progress(heard.version);
+  if (heard.version !== null && heard.version !== resourceVersion) sink.progress(heard.version);
   return await watching;
-}
-
-async function listRest(options: ReflectorOptions, signal: AbortSignal, first: ObjectList): Promise<void> {
-  const { clock, turns = everyTurn, rank = "made", sink } = options;
-  const follow = (before: ObjectList, limit: number) => {
-    const { continueToken } = before;
-    if (continueToken === undefined) return null;
-    const size = nextPageSize(before, limit);
-    const page = turns.page(rank, async () => {
-      signal.throwIfAborted();
-      return await listPage(options, signal, { limit: size, continueToken });
-    });
-    page.catch(() => {});
-    return { page, size };
-  };
-  const ended = turns.begin(rank);
-  try {
-    for (let next = follow(first, FIRST_PAGE_SIZE); next !== null;) {
-      const page = await next.page;
-      // The server makes the next one while this one is read.
-      next = follow(page, next.size);
-      let since = clock.now();
-      for (let from = 0; from < page.items.length; from += OBJECTS_AT_A_TIME) {
-        if (clock.now() - since >= BREATH_AFTER_MS) {
-          await options.breathe?.();
-          since = clock.now();
-        }
-        sink.listed(page.items.slice(from, from + OBJECTS_AT_A_TIME), page.resourceVersion);
-      }
-    }
-  } finally {
-    ended();
-  }
-}
-
-const everyTurn: ListTurns = { begin: () => () => {}, page: (_rank, action) => action() };
-
-/** So many that a page has about PAGE_BYTES, at most twice as many as before. */
-function nextPageSize({ bytes, items }: ObjectList, limit: number): number {
-  if (bytes === undefined) return PAGE_SIZE.most;
-  const fitting = Math.floor((PAGE_BYTES * Math.max(1, items.length)) / Math.max(1, bytes));
-  return Math.max(PAGE_SIZE.least, Math.min(PAGE_SIZE.most, Math.max(SECOND_PAGE_SIZE, 2 * limit), fitting));
-}
-
-async function listPage(
-  options: ReflectorOptions,
-  signal: AbortSignal,
-  page: { readonly limit: number; readonly continueToken?: string },
-): Promise<ObjectList> {
-  const { client, type, namespace, labels } = options;
-  return await inTime(
-    options,
-    signal,
-    client.list(type, {
-      ...page,
-      ...(namespace === undefined ? {} : { namespace }),
-      ...(labels === undefined ? {} : { labels }),
-    }),
-  );
-}
-
-async function inTime<T>(options: ReflectorOptions, signal: AbortSignal, call: Promise<T>): Promise<T> {
-  const answered = new AbortController();
-  const late = sleep(
-    options.clock,
-    LIST_PAGE_SECONDS * 1000,
-    AbortSignal.any([answered.signal, signal]),
-  ).then(() => {
-    throw new Error(`Cannot list ${options.type.plural}: no answer within ${LIST_PAGE_SECONDS} s`);
-  });
-  try {
-    return await Promise.race([call, late]);
-  } finally {
-    answered.abort();
-    late.catch(() => {});
-  }
 }
 
 interface Watched {

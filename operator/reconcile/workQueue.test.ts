@@ -5,7 +5,7 @@ import { seededRandom } from "../../test/support/seededRandom.ts";
 import { WorkQueue } from "./workQueue.ts";
 
 /** A queue whose work ends when the test says so. */
-function manual(concurrency = 1) {
+function manual(concurrency = 1, lowWaits: () => boolean = () => false) {
   const clock = new FakeClock();
   const begun: string[] = [];
   const open = new Map<string, () => void>();
@@ -13,6 +13,7 @@ function manual(concurrency = 1) {
     clock,
     random: { draw: () => 0.5, bytes: () => new Uint8Array() },
     concurrency,
+    lowWaits,
     work: (key) => {
       begun.push(key);
       return new Promise((resolve) => open.set(key, resolve));
@@ -203,4 +204,21 @@ test("stop waits for the workers, drops what waits and leaves no timer", async (
 
   expect(begun).toEqual(["a"]);
   expect(clock.pending).toBe(0);
+});
+
+test("low keys wait while they are told to, the others do not", async () => {
+  let waits = true;
+  const { clock, queue, begun, finish } = manual(1, () => waits);
+  queue.start();
+  for (let round = 0; round < 10; round++) queue.add(`high ${round}`);
+  queue.add("low", "low");
+  queue.addAfter("later", 1000);
+  await clock.advance(1000);
+  for (let round = 0; round < 10; round++) await finish(`high ${round}`);
+  expect([begun.length, queue.depth]).toEqual([10, 2]);
+
+  waits = false;
+  queue.wake();
+  await clock.advance(0);
+  expect(begun.slice(10)).toEqual(["low"]);
 });

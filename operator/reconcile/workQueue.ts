@@ -44,6 +44,8 @@ export interface WorkQueueOptions {
    * would go through ten thousand keys in one breath, and no timer, watch or probe be heard meanwhile.
    */
   readonly breathe?: () => Promise<void>;
+  /** Whether low keys wait for now; `wake` when that has changed. */
+  readonly lowWaits?: () => boolean;
 }
 
 export class WorkQueue {
@@ -141,6 +143,11 @@ export class WorkQueue {
     this.#fill();
   }
 
+  /** Looks again at what waits. */
+  wake(): void {
+    this.#fill();
+  }
+
   /** Takes nothing more, drops what waits, and resolves when the last worker is done. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -175,7 +182,9 @@ export class WorkQueue {
 
   #next(): string | undefined {
     this.#picks += 1;
+    const lowWaits = this.#options.lowWaits?.() === true;
     for (const priority of this.#picks % LOW_EVERY === 0 ? lowFirst : order) {
+      if (priority === "low" && lowWaits) continue;
       for (const key of this.#ready[priority]) {
         this.#ready[priority].delete(key);
         return key;
