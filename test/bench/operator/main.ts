@@ -38,10 +38,10 @@ namespace of its own; nothing is left behind. The full size takes about fifteen 
   --edits N           edits in each run (default 200; 0: none)
   --steady-seconds N  how long writes are counted after each cold start (default 120)
   --node-flag FLAG    for the operator's node, as --cpu-prof (repeatable)
-  --entry FILE        measure another checkout's operator/main.ts; this one's settles
+  --entry FILE        measure another operator/main.js or main.ts than the one that ships, which settles
   --directory DIR     where the operator runs, and leaves its profiles
   --stay              keep the stage and measure again at each line of standard input, which may be
-                      "RUNS EDITS STEADY-SECONDS" to have others than the options'
+                      "RUNS EDITS STEADY-SECONDS" to have others than the options', and flags for node
   --json              one JSON document on standard output; progress goes to standard error
   -h, --help          this text
 `;
@@ -118,21 +118,27 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 await furnish(folder);
 using limit = chartMemoryLimit();
 if (limit === null) say("no control group can be made here: the operator runs without the chart's limit");
-const launch = {
+const common = {
   nodeFlags: values["node-flag"],
   entry: values.entry ?? null,
   limit,
   directory: values.directory ?? folder,
 };
 await using stage = await setStage(sizes, say);
-await settle(stage, sizes, { ...launch, nodeFlags: [], entry: null, limit: null }, say);
+await settle(stage, sizes, { ...common, nodeFlags: [], entry: null, limit: null }, say);
 
 interface Run {
   readonly cold: ColdStart;
   readonly edits: Edits | null;
 }
 
-async function measure(runs: number, edits: number, steadySeconds: number): Promise<void> {
+async function measure(
+  runs: number,
+  edits: number,
+  steadySeconds: number,
+  moreFlags: readonly string[] = [],
+): Promise<void> {
+  const launch = { ...common, nodeFlags: [...common.nodeFlags, ...moreFlags] };
   const measured: Run[] = [];
   for (let run = 1; run <= runs; run++) {
     const cold = await coldStart(stage, sizes, launch, steadySeconds);
@@ -237,9 +243,12 @@ function report(measured: readonly Run[], steadySeconds: number): void {
 if (values.stay) {
   say("the stage is set; each line of standard input measures, its end ends it");
   for await (const line of createInterface({ input: process.stdin })) {
-    const [runsNow = runs, editsNow = edits, steadyNow = steadySeconds] =
-      line.match(/\d+/g)?.map(Number) ?? [];
-    await measure(runsNow, editsNow, steadyNow).catch((error: unknown) => say(String(error)));
+    const words = line.split(/\s+/);
+    const [runsNow = runs, editsNow = edits, steadyNow = steadySeconds] = words.flatMap((word) =>
+      /^\d+$/.test(word) ? [Number(word)] : [],
+    );
+    const flags = words.filter((word) => word.startsWith("--"));
+    await measure(runsNow, editsNow, steadyNow, flags).catch((error: unknown) => say(String(error)));
     say("measured");
   }
 } else {

@@ -1,12 +1,16 @@
 /**
- * The operator as the chart starts it: `node operator/main.ts run --leader-elect`, with a pod's ServiceAccount
- * under the chart's memory limit. Watched from outside: resident memory, and the longest block of its event loop, which its
+ * The operator as the chart starts it: `node operator/main.js run --leader-elect`, from the image's own code, with a pod's
+ * ServiceAccount under the chart's memory limit. Watched from outside: resident memory, and the longest block of its event loop, which its
  * own metrics give since the last look.
  */
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { parse } from "yaml";
+
 import { freePort, type Program, startProgram } from "../../support/peers/program.ts";
+import { shippedFolder } from "../shipped.ts";
 import type { MemoryLimit } from "./memoryLimit.ts";
 import { type Memory, memoryOf, type Scrape, scrape } from "./observed.ts";
 
@@ -31,7 +35,7 @@ export interface OperatorProcess extends AsyncDisposable {
 export async function startOperator(options: {
   readonly apiPort: number;
   readonly nodeFlags: readonly string[];
-  /** Another checkout's operator/main.ts, to compare; default: this one's. */
+  /** Another checkout's operator/main.ts, to compare; default: what ships of this one. */
   readonly entry: string | null;
   /** As the chart has it; the one that settles the stage is alone. */
   readonly election: boolean;
@@ -48,8 +52,9 @@ export async function startOperator(options: {
     command,
     [
       ...words,
+      ...chartFlags(),
       ...options.nodeFlags,
-      options.entry ?? join(root, "operator/main.ts"),
+      options.entry ?? join(shippedFolder(), "operator/main.js"),
       "run",
       "--relay-image=registry.example.com/smtp-relay:bench",
       ...(options.election ? ["--leader-elect", "--lease-name=smtp-relay-operator"] : []),
@@ -110,4 +115,14 @@ export async function startOperator(options: {
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Flags for node that the chart sets. */
+function chartFlags(): readonly string[] {
+  const file = readFileSync(join(root, "config/operator/deployment.yaml"), "utf8");
+  const deployment = parse(file) as {
+    spec: { template: { spec: { containers: readonly { command: readonly string[] }[] } } };
+  };
+  const command = deployment.spec.template.spec.containers[0]?.command ?? [];
+  return command.filter((word) => word.startsWith("--"));
 }
