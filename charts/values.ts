@@ -106,7 +106,7 @@ export const chartValues = z.strictObject({
     .strictObject({ requests: quantities.optional(), limits: quantities.optional() })
     .default({ requests: { cpu: "200m", memory: "384Mi" }, limits: { memory: "512Mi" } })
     .describe(
-      "Of the operator, as measured with 10,000 domains, 500 relays and 500 pools: at most 372 MiB, a fifth of a core at rest, one core for half a minute at a start (docs/operator-scale.md). Idle: 190 MiB. No CPU limit: throttling only delays.",
+      "Of the operator, as measured with 10,000 domains, 500 relays and 500 pools: at most 331 MiB, three tenths of a core at rest, one core for half a minute at a start (docs/operator-scale.md). Idle: 190 MiB. No CPU limit: throttling only delays.",
     ),
   podLabels: stringMap.default({}).describe("More labels of the operator's pods."),
   podAnnotations: stringMap.default({}).describe("Annotations of the operator's pods."),
