@@ -1,7 +1,9 @@
 /** Test projects by folder: `unit` stands beside its file; the others are told in test/. */
 import { defineConfig } from "vitest/config";
 
-const unit = ["crds", "relay", "operator", "image", "test/support"].map((room) => `${room}/**/*.test.ts`);
+const unit = ["crds", "relay", "operator", "image", "test/support", "test/bench"].map(
+  (room) => `${room}/**/*.test.ts`,
+);
 
 const onNode = ["existing", "leftovers", "node", "nodeFaults", "story"].map(
   (file) => `test/cluster/${file}.test.ts`,

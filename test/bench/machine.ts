@@ -54,6 +54,17 @@ export function memoryMib(pid: number): number {
   return Number(pss) / 1024;
 }
 
+/** Memory of this process as it stands, and the most there was since /proc/self/clear_refs was told 5; MiB. */
+export function processMemory(): {
+  readonly residentMib: number;
+  readonly anonymousMib: number;
+  readonly peakMib: number;
+} {
+  const status = readFileSync("/proc/self/status", "latin1");
+  const mib = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) / 1024;
+  return { residentMib: mib("VmRSS"), anonymousMib: mib("RssAnon"), peakMib: mib("VmHWM") };
+}
+
 /** Bytes the process caused to be written to storage, as pages. */
 export function writtenBytes(pid: number): number {
   return Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, "latin1"))?.[1]);
