@@ -65,6 +65,7 @@ async function main(): Promise<void> {
   lifecycle.started({ name: "spool", deadlineSeconds: 10, stop: () => spool.close() });
   const recovered = await spool.recover();
   metrics.spoolCut(recovered.tornBytes);
+  metrics.spoolDamaged(recovered.damagedBytes);
   if (recovered.tornBytes > 0) {
     log.warn("a torn end of the spool's log was cut: it was being written when the former life ended", {
       tornBytes: recovered.tornBytes,
@@ -140,8 +141,8 @@ async function main(): Promise<void> {
     source: {
       pod: boot.podName,
       queue: () => engine.queueListing(),
-      message: (id) => engine.message(id),
-      explain: (id) => engine.explain(id),
+      message: async (id) => (await engine.message(id)) ?? engine.setAside(id),
+      explain: async (id) => (await engine.explain(id)) ?? engine.setAside(id),
       find: (prefix, most) => engine.find(prefix, most),
     },
   });

@@ -60,6 +60,7 @@ test("levels are those of the relay's own report, of today, at the scrape", asyn
       "smtp_relay_open_sessions 3",
       "smtp_relay_configuration_current 1",
       "smtp_relay_spool_ok 1",
+      "smtp_relay_spool_set_aside_messages 0",
       "smtp_relay_queue_messages 7",
       'smtp_relay_queue_recipients{provider="google"} 9',
       'smtp_relay_queue_oldest_seconds{provider="google"} 38',
@@ -86,16 +87,18 @@ test("an address that is there again is no longer told as missing", async () => 
   expect(await told()).toBe(false);
 });
 
-test("a refused configuration, a failed spool and an unready relay show as zero", async () => {
+test("a refused configuration, a failed spool and an unready relay show as zero, what a disk has lost as it is", async () => {
   const bad: RelayReport = {
     ...report,
     refusal: "no",
     ready: false,
-    spool: { state: "Failed", reason: "ENOSPC" },
+    spool: { state: "Failed", reason: "ENOSPC", setAside: 2 },
   };
 
-  expect(await scraped(bad)).toEqual(
+  expect(await scraped(bad, (metrics) => metrics.spoolDamaged(17))).toEqual(
     expect.arrayContaining([
+      "smtp_relay_spool_set_aside_messages 2",
+      "smtp_relay_spool_damaged_bytes 17",
       "smtp_relay_ready 0",
       "smtp_relay_configuration_current 0",
       "smtp_relay_spool_ok 0",

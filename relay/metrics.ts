@@ -22,6 +22,8 @@ export interface RelayMetrics {
   accepted(message: QueuedMessage): void;
   /** Bytes that a kill had left torn at the ends of the spool's logs, and that were cut at this start. */
   spoolCut(bytes: number): void;
+  /** Bytes of the spool's logs that could not be read at this start, or at former ones nobody looked at yet. */
+  spoolDamaged(bytes: number): void;
   /** A configuration was put in force, or refused and the former one kept. */
   configuration(result: "applied" | "refused"): void;
   /** Names what the levels are read from, once it is there. */
@@ -178,6 +180,18 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
     doc: "What a kill or a power loss interrupted; nobody was promised it. 0 after an orderly stop. Not zero again and again: something kills the relay.",
     labels: {},
   });
+  const spoolDamaged = book.gauge({
+    name: "smtp_relay_spool_damaged_bytes",
+    help: "Bytes of the spool's logs that could not be read at the last start or before, until somebody has looked.",
+    doc: "A broken disk: messages may have been in them. What may be left of them is kept. Alert on anything but 0; runbook: docs/runbooks/broken-disk.md.",
+    labels: {},
+  });
+  const spoolAside = book.gauge({
+    name: "smtp_relay_spool_set_aside_messages",
+    help: "Messages that are kept and sent to nobody, because their envelopes on the disk are damaged.",
+    doc: "Alert on anything but 0; the log names each, `smtp-relay explain ID` says why, runbook: docs/runbooks/broken-disk.md.",
+    labels: {},
+  });
   const queueMessages = book.gauge({
     name: "smtp_relay_queue_messages",
     help: "Messages with a recipient that waits.",
@@ -242,6 +256,7 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
     ready.set({}, report.ready ? 1 : 0);
     configurationCurrent.set({}, report.refusal === null ? 1 : 0);
     spoolOk.set({}, report.spool.state === "Ok" ? 1 : 0);
+    spoolAside.set({}, report.spool.setAside ?? 0);
     queueMessages.set({}, report.queue.messages);
     for (const level of [queueRecipients, queueOldest, restraints, allowanceUsed, allowanceLimit])
       level.clear();
@@ -297,6 +312,7 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
       acceptedRecipients.add({}, message.recipients.length);
     },
     spoolCut: (bytes) => spoolTorn.set({}, bytes),
+    spoolDamaged: (bytes) => spoolDamaged.set({}, bytes),
     configuration: (result) => configurations.add({ result }),
     levels: (sources) => void (levels = sources),
   };

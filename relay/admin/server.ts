@@ -16,6 +16,7 @@ import {
   type MessageIds,
   type MessageListing,
   type QueueListing,
+  type SetAside,
 } from "../contract/admin.ts";
 import type { Log } from "../kit/log.ts";
 
@@ -25,9 +26,9 @@ export interface AdminSource {
   readonly pod: string;
   queue(): Promise<QueueListing> | QueueListing;
   /** Null when it is not, or no longer, queued. */
-  message(id: string): Promise<MessageListing | null> | MessageListing | null;
-  explain(id: string): Promise<Explanation | null> | Explanation | null;
-  /** Ids of queued messages that begin with `prefix`, at most `most`. */
+  message(id: string): Promise<MessageListing | SetAside | null> | MessageListing | SetAside | null;
+  explain(id: string): Promise<Explanation | SetAside | null> | Explanation | SetAside | null;
+  /** Ids of messages, queued or set aside, that begin with `prefix`, at most `most`. */
   find(prefix: string, most: number): readonly string[];
 }
 

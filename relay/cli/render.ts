@@ -2,7 +2,7 @@
  * Answers of relays → lines to read. Pure. What comes from outside (addresses, headers, replies) is made
  * one line free of control characters before it is shown.
  */
-import type { Explanation, MessageListing, QueueListing } from "../contract/admin.ts";
+import type { Explanation, MessageListing, QueueListing, SetAside } from "../contract/admin.ts";
 import { oneLine, renderTable } from "../kit/table.ts";
 import { type Calendar, countOf, listOf, nextTryOf, preciseTimeOf, sizeOf, spanOf, timeOf } from "./words.ts";
 
@@ -136,6 +136,18 @@ export function renderMessage(message: MessageListing, page: Page): string[] {
     "",
     "header",
     ...header.map((line) => `  ${oneLine(line.replace(/^\t/, "    "))}`),
+  ];
+}
+
+export function renderSetAside(
+  { id, pod, receivedAt, sizeBytes, setAsideAt, reason }: SetAside,
+  page: Page,
+): string[] {
+  return [
+    `accepted ${preciseTimeOf(receivedAt, page)} by ${pod}, ${sizeOf(sizeBytes)}`,
+    `aside    since ${preciseTimeOf(setAsideAt, page)}; it is kept, and sent to nobody`,
+    `because  ${oneLine(reason)}`,
+    `next     stop the relay; smtp-relay spool export FOLDER DIR saves what is left of ${id} in DIR/lost`,
   ];
 }
 

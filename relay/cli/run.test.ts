@@ -112,6 +112,24 @@ test("a prefix of several messages lists them, and an unknown id says where it w
   });
 });
 
+test.each(["explain", "show"])(
+  "%s tells of a message that is set aside, and where what is left of it is",
+  async (command) => {
+    const setAside = {
+      ...{ pod: "mail-0", id: ID, receivedAt: "2026-11-23T14:01:07.000Z", sizeBytes: 18_432 },
+      ...{ setAsideAt: "2026-11-23T14:02:00.000Z", reason: "its envelope is damaged" },
+    };
+    await pod("mail-0", { explain: () => setAside, message: () => setAside });
+
+    expect((await typed([command, ID])).out).toEqual([
+      "accepted 14:01:07 by mail-0, 18 KiB",
+      "aside    since 14:02:00; it is kept, and sent to nobody",
+      "because  its envelope is damaged",
+      `next     stop the relay; smtp-relay spool export FOLDER DIR saves what is left of ${ID} in DIR/lost`,
+    ]);
+  },
+);
+
 test("a message that leaves between two questions is told of, not a fault", async () => {
   await pod("mail-0", { explain: () => null });
 

@@ -2,13 +2,20 @@
  * The `smtp-relay` command: asks every relay it finds, puts the answers together, and says which relay
  * did not answer. Exit code 0: answered; 1: not found, or nobody could be asked; 2: typed wrong.
  */
-import type { z } from "zod";
+import { z } from "zod";
 
-import { adminPaths, explanation, messageIds, messageListing, queueListing } from "../contract/admin.ts";
+import {
+  adminPaths,
+  explanation,
+  messageIds,
+  messageListing,
+  queueListing,
+  setAside,
+} from "../contract/admin.ts";
 import { type Order, parseOrder } from "./args.ts";
 import { ask } from "./ask.ts";
 import { type AdminSocket, findSockets, type Surroundings } from "./find.ts";
-import { type Page, renderExplanation, renderMessage, renderQueue } from "./render.ts";
+import { type Page, renderExplanation, renderMessage, renderQueue, renderSetAside } from "./render.ts";
 import { countOf, listOf } from "./words.ts";
 
 export interface Terminal extends Surroundings {
@@ -87,7 +94,7 @@ async function message(order: Order, sockets: readonly AdminSocket[], terminal: 
     return 1;
   }
   const path = order.command === "show" ? adminPaths.message(one.id) : adminPaths.explain(one.id);
-  const schema = order.command === "show" ? messageListing : explanation;
+  const schema = z.union([order.command === "show" ? messageListing : explanation, setAside]);
   const asked = await ask(one.socket, path, schema);
   switch (asked.kind) {
     case "silent":
@@ -99,6 +106,7 @@ async function message(order: Order, sockets: readonly AdminSocket[], terminal: 
     case "answer": {
       const { value } = asked;
       if (order.json) terminal.out([JSON.stringify(value, null, 2)]);
+      else if ("setAsideAt" in value) terminal.out(renderSetAside(value, terminal.page()));
       else if ("waiting" in value) terminal.out(renderExplanation(value, terminal.page()));
       else terminal.out(renderMessage(value, terminal.page()));
       return 0;

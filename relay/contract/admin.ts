@@ -5,6 +5,7 @@
  *   GET /queue            → QueueListing
  *   GET /messages/ID      → MessageListing, 404 when it is not (or no longer) queued
  *   GET /messages/ID/explain → Explanation
+ *                     Both answer SetAside for a message whose envelope is damaged.
  *   GET /messages?prefix=ID  → MessageIds, for people who type the first characters only
  */
 import { z } from "zod";
@@ -125,6 +126,18 @@ export const explanation = z.strictObject({
   ),
 });
 export type Explanation = z.infer<typeof explanation>;
+
+/** A message that is kept and sent to nobody: its envelope cannot be read any more. */
+export const setAside = z.strictObject({
+  pod: z.string(),
+  id: z.string(),
+  /** When it was accepted, as its id tells. */
+  receivedAt: instant,
+  sizeBytes: z.int(),
+  setAsideAt: instant,
+  reason: z.string(),
+});
+export type SetAside = z.infer<typeof setAside>;
 
 /** Ids of queued messages that begin with what was asked for. */
 export const messageIds = z.strictObject({

@@ -84,6 +84,11 @@ export const relayReport = z.strictObject({
   /** Before this instant the spool knows no use of allowances: a new or a lost volume. */
   usageSince: instant,
   counters: z.array(counter).max(20_000),
-  spool: z.strictObject({ state: z.enum(["Ok", "Failed"]), reason: z.string().max(512) }),
+  spool: z.strictObject({
+    state: z.enum(["Ok", "Failed"]),
+    reason: z.string().max(512),
+    /** Messages that are kept and sent to nobody, since their envelopes are damaged; absent where there are none. */
+    setAside: count.optional(),
+  }),
 });
 export type RelayReport = z.infer<typeof relayReport>;

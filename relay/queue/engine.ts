@@ -6,7 +6,7 @@
  * durable; nothing goes on before its outcome is; expiry holds wherever a message waits; a stop ends or
  * gives back what is in flight.
  */
-import type { Explanation, MessageListing, QueueListing } from "../contract/admin.ts";
+import type { Explanation, MessageListing, QueueListing, SetAside } from "../contract/admin.ts";
 import type { RelayConfig } from "../contract/config.ts";
 import type { Instant, MessageId, QueuedMessage } from "../message.ts";
 import { expire } from "../policy/decide.ts";
@@ -16,7 +16,7 @@ import { compileConfig, sameRouting } from "./compiledConfig.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { defaultLimits, type EngineLimits, type EnginePorts } from "./enginePorts.ts";
 import { entryOf } from "./coldEntry.ts";
-import { explainMessage } from "./explain.ts";
+import { explainMessage, explainSetAside } from "./explain.ts";
 import { Flights } from "./flights.ts";
 import { listQueue, showMessage } from "./listing.ts";
 import { AllowanceMeter } from "./meter.ts";
@@ -51,7 +51,9 @@ export interface Engine {
   /** Null when it is not (or no longer) queued. */
   message(id: MessageId): Promise<MessageListing | null>;
   explain(id: MessageId): Promise<Explanation | null>;
-  /** Ids of queued messages that begin with `prefix`, oldest first, at most `most`. */
+  /** One that is kept and sent to nobody; null when it is none. */
+  setAside(id: MessageId): SetAside | null;
+  /** Ids of messages, queued or set aside, that begin with `prefix`, oldest first, at most `most`. */
   find(prefix: string, most: number): readonly MessageId[];
 }
 
@@ -199,6 +201,11 @@ class QueueEngine implements Engine {
     return entry === null ? null : explainMessage(this.#state, entry, this.#ports.clock.now());
   }
 
+  setAside(id: MessageId): SetAside | null {
+    const found = this.#ports.spool.setAside.find((each) => each.id === id);
+    return found === undefined ? null : explainSetAside(this.#state, found);
+  }
+
   /** Takes over the next of what a former life left; the rest in a later turn, so that nobody waits long. */
   #takeOver(now: Instant): void {
     for (let taken = 0; taken < TAKEN_OVER_AT_ONCE && this.#recovered !== null; taken++) {
@@ -286,7 +293,8 @@ class QueueEngine implements Engine {
       if (found.length === most) break;
     }
     found.push(...this.#state.backlog.find(prefix, most));
-    return found.sort().slice(0, most);
+    for (const { id } of this.#ports.spool.setAside) if (id.startsWith(prefix)) found.push(id);
+    return [...new Set(found)].sort().slice(0, most);
   }
 
   async #stop(graceSeconds: number): Promise<void> {

@@ -1,11 +1,13 @@
 /** One message as `smtp-relay explain` shows it: what waits, why, until when, and what binds next. */
-import type { Explanation } from "../contract/admin.ts";
+import type { Explanation, SetAside } from "../contract/admin.ts";
+import { ulidTime } from "../kit/ulid.ts";
 import type { Instant, LastAttempt } from "../message.ts";
 import { DEFAULT_CLASS } from "../policy/queueClass.ts";
 import { bind } from "./binding.ts";
 import { queueClassOf } from "./compiledConfig.ts";
 import type { Entry } from "./parcel.ts";
 import { type QueueState, whereTo } from "./queueState.ts";
+import type { SetAside as SetAsideMessage } from "./spool.ts";
 
 export function explainMessage(state: QueueState, entry: Entry, now: Instant): Explanation {
   const { message } = entry;
@@ -41,6 +43,19 @@ export function explainMessage(state: QueueState, entry: Entry, now: Instant): E
     sizeBytes: message.sizeBytes,
     recipientCount: entry.recipients.length,
     waiting,
+  };
+}
+
+/** One that is sent to nobody any more, and why. */
+export function explainSetAside(
+  { compiled }: QueueState,
+  { id, at, reason, sizeBytes }: SetAsideMessage,
+): SetAside {
+  return {
+    pod: compiled?.podName ?? "",
+    ...{ id, sizeBytes, reason },
+    receivedAt: isoOf(ulidTime(id)),
+    setAsideAt: isoOf(at),
   };
 }
 

@@ -13,6 +13,7 @@
  * and nothing is written until `probe` has begun a new log. What such a batch wrote does not come back:
  * the next log's header tells where the old one ends.
  */
+import { basename } from "node:path";
 import type { Readable } from "node:stream";
 
 import type { Clock } from "../kit/clock.ts";
@@ -20,6 +21,7 @@ import type { Log } from "../kit/log.ts";
 import { isUlid } from "../kit/ulid.ts";
 import type { Instant, MessageId, QueuedMessage } from "../message.ts";
 import { type Files, nodeFiles, type StoredFile } from "./files.ts";
+import { AsideStore, KEPT_ENVELOPE_BYTES } from "./log/aside.ts";
 import { Committer } from "./log/committer.ts";
 import { type OpenContent, readContent } from "./log/contentReader.ts";
 import { type Content, ContentStore, isMissing } from "./log/contentStore.ts";
@@ -28,11 +30,12 @@ import { openFolder } from "./log/folder.ts";
 import { reasonOf, StoreHealth } from "./log/health.ts";
 import type { ContentLocation, MetadataRecord } from "./log/metadata.ts";
 import { defaultLimits, type SpoolLimits } from "./log/limits.ts";
-import { Envelopes } from "./log/envelopes.ts";
+import { Envelopes, type LostEnvelope } from "./log/envelopes.ts";
 import { MessageColumns, MOST_BYTES, MOST_RECIPIENTS } from "./log/messageColumns.ts";
 import { MetadataLog } from "./log/metadataLog.ts";
 import { recoverSpool } from "./log/recovery.ts";
 import { dataOf } from "./log/contentBlocks.ts";
+import { copiesIn } from "./log/segmentCopies.ts";
 import { HeldContents } from "./log/heldContents.ts";
 import { SharedFiles } from "./log/sharedFiles.ts";
 import { Upkeep } from "./log/upkeep.ts";
@@ -40,6 +43,7 @@ import {
   type ContentWriter,
   type RecipientUpdate,
   type RecoveredSpool,
+  type SetAside,
   type Spool,
   SpoolError,
   type SpoolHealth,
@@ -89,6 +93,8 @@ class FileSpool implements Spool, WriterHost {
   readonly #upkeep: Upkeep;
   readonly #reading: SharedFiles;
   readonly #held: HeldContents;
+  readonly #aside: AsideStore;
+  readonly #leaving = new Set<MessageId>();
   readonly #writers = new Map<MessageId, SpoolWriter>();
   #life: "new" | "open" | "closing" = "new";
   #closing: Promise<void> | undefined;
@@ -120,6 +126,8 @@ class FileSpool implements Spool, WriterHost {
     const envelopes = new Envelopes(index, {
       open: (file) => this.#reading.open(metadata.pathOf(file)),
       pending: (number) => metadata.pendingRecord(number),
+      copies: (segment, ids) =>
+        copiesIn(files, { path: contents.placeOf("", { segment, offset: 0 }).path, segment }, ids),
     });
     const upkeep = new Upkeep({
       files,
@@ -132,6 +140,7 @@ class FileSpool implements Spool, WriterHost {
       checkpointBytes: limits.checkpointBytes,
       slackBytes: limits.compactionSlackBytes,
       stopped: () => this.#life !== "open" || health.faulty,
+      setAside: (lost) => this.#setAside(lost),
       move: (content) =>
         this.#committer.submitContent(content, (location) => [
           { kind: "moved", id: content.id, content: location },
@@ -153,6 +162,7 @@ class FileSpool implements Spool, WriterHost {
         upkeep.start("deleting content", () => contents.release(id, content, sizeBytes));
       },
     });
+    this.#aside = new AsideStore({ files, directory, now });
     this.#metadata = metadata;
     this.#contents = contents;
     this.#health = health;
@@ -164,16 +174,21 @@ class FileSpool implements Spool, WriterHost {
     return this.#health.current;
   }
 
+  get setAside(): readonly SetAside[] {
+    return this.#aside.all;
+  }
+
   onHealth(listener: (health: SpoolHealth) => void): void {
     this.#health.onChange(listener);
   }
 
   async recover(): Promise<RecoveredSpool> {
     if (this.#life !== "new") throw new Error("Cannot recover the spool: it was recovered before.");
-    const { files, log, clock, createdAt } = this.#parts;
-    const { tornBytes, corrections, sweep } = await recoverSpool({
-      files,
-      log,
+    const { files, directory, log, clock, createdAt } = this.#parts;
+    await this.#aside.recover();
+    const { tornBytes, damagedBytes, corrections, sweep } = await recoverSpool({
+      ...{ files, directory, log },
+      now: () => clock.now(),
       index: this.#index,
       metadata: this.#metadata,
       contents: this.#contents,
@@ -183,7 +198,7 @@ class FileSpool implements Spool, WriterHost {
       waiting: this.#index.waiting(),
       usage: this.#index.usage(clock.now()).map(({ counter, taken }) => ({ counter, taken })),
       createdAt,
-      tornBytes,
+      ...{ tornBytes, damagedBytes },
     };
     this.#life = "open";
     try {
@@ -235,7 +250,13 @@ class FileSpool implements Spool, WriterHost {
 
   async load(ids: readonly MessageId[]): Promise<readonly (QueuedMessage | SpoolError | null)[]> {
     this.#mustBeOpen();
-    return this.#envelopes.load(ids);
+    const found = await this.#envelopes.load(ids);
+    for (const [position, each] of found.entries()) {
+      const id = ids[position];
+      if (each instanceof SpoolError && id !== undefined)
+        this.#upkeep.start("setting a damaged message aside", () => this.#leaveOut(id));
+    }
+    return found;
   }
 
   read(id: MessageId, range?: { readonly start: number; readonly end?: number }): Readable {
@@ -308,6 +329,41 @@ class FileSpool implements Spool, WriterHost {
     if (records.length > 0) await this.#committer.submitRecords(records, urgency);
   }
 
+  /** Looks at a message that could not be read once more, and sets it aside when its envelope is gone. */
+  async #leaveOut(id: MessageId): Promise<void> {
+    const slot = this.#index.slotOf(id);
+    if (slot === undefined || this.#life !== "open") return;
+    const { lost } = await this.#envelopes.records([slot]);
+    for (const each of lost) await this.#setAside(each);
+  }
+
+  /** What is left of a message is kept in a file of its own, durable before the message leaves the queue. */
+  async #setAside({ id, place }: LostEnvelope): Promise<void> {
+    const entry = this.#index.get(id);
+    if (entry === undefined || this.#leaving.has(id)) return;
+    this.#leaving.add(id);
+    try {
+      const { files, log } = this.#parts;
+      const path = this.#metadata.pathOf(place.file);
+      const reason = `its envelope, at byte ${place.offset} of ${basename(path)}, is damaged, and no other copy of it is left`;
+      const { sizeBytes } = entry;
+      const envelope = await readSome(files, path, place.offset);
+      const open = await this.#open(id).catch(() => null);
+      try {
+        const content = open === null ? null : { file: open.file, offset: open.offset };
+        await this.#aside.keep({ id, reason, sizeBytes, envelope, content });
+      } finally {
+        await open?.file.close();
+      }
+      await this.#committer.submitRecords([{ kind: "removed", id }]);
+      log.error('a message is set aside, for nobody knows where it was to go: see "smtp-relay spool check"', {
+        ...{ id, reason, sizeBytes },
+      });
+    } finally {
+      this.#leaving.delete(id);
+    }
+  }
+
   /** An open file with the content; looked up again when compaction moved it in between. */
   async #open(id: MessageId): Promise<OpenContent> {
     for (let attempt = 0; ; attempt++) {
@@ -372,6 +428,20 @@ class FileSpool implements Spool, WriterHost {
     await this.#upkeep.tidy("closing the log", () => this.#metadata.close());
     await this.#upkeep.tidy("closing the segment", () => this.#contents.seal());
     await this.#parts.unlock();
+  }
+}
+
+/** Bytes of a file, for a person; none when they cannot be had. */
+async function readSome(files: Files, path: string, offset: number): Promise<Buffer> {
+  try {
+    const file = await files.open(path);
+    try {
+      return await file.read(KEPT_ENVELOPE_BYTES, offset);
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return Buffer.alloc(0);
   }
 }
 

@@ -53,6 +53,9 @@ class MemorySpool implements Spool {
     this.#disk = disk;
   }
 
+  /** Memory does not rot. */
+  readonly setAside = [];
+
   get health(): SpoolHealth {
     return this.#health;
   }
@@ -72,6 +75,7 @@ class MemorySpool implements Spool {
       usage: this.#index.usage(this.#clock.now()).map(({ counter, taken }) => ({ counter, taken })),
       createdAt: this.#disk.createdAt,
       tornBytes: 0,
+      damagedBytes: 0,
     };
   }
 

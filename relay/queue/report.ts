@@ -26,6 +26,7 @@ export function reportQueue(ports: EnginePorts, state: QueueState): EngineReport
   const now = ports.clock.now();
   const failure = state.gate.failure;
   const { health } = ports.spool;
+  const setAside = ports.spool.setAside.length;
   return {
     queue: queueOf(state, now),
     restraints: restraintsOf(state, now),
@@ -37,12 +38,15 @@ export function reportQueue(ports: EnginePorts, state: QueueState): EngineReport
     usage: state.meter.usage(state.compiled?.sources ?? [], now),
     usageSince: isoOf(state.usageSince),
     counters: state.statistics.counters(),
-    spool:
-      failure !== null
+    spool: {
+      ...(failure !== null
         ? { state: "Failed", reason: failure.reason.slice(0, LONGEST_REASON) }
         : health.state === "Failed"
           ? { state: "Failed", reason: health.reason.slice(0, LONGEST_REASON) }
-          : { state: "Ok", reason: "" },
+          : { state: "Ok", reason: "" }),
+      // Not where there are none: an operator of an older version would not take the report.
+      ...(setAside === 0 ? {} : { setAside }),
+    },
   };
 }
 

@@ -62,6 +62,15 @@ export interface WaitingMessage {
   readonly queueClass?: string;
 }
 
+/** A message whose envelope cannot be read any more: kept for a person, and sent to nobody. */
+export interface SetAside {
+  readonly id: MessageId;
+  /** When that was found. */
+  readonly at: Instant;
+  readonly reason: string;
+  readonly sizeBytes: number;
+}
+
 export interface RecoveredSpool {
   /** How many messages have at least one waiting recipient. */
   readonly count: number;
@@ -72,6 +81,8 @@ export interface RecoveredSpool {
   readonly createdAt: Instant;
   /** Bytes cut from the ends of logs, 0 after a clean stop. */
   readonly tornBytes: number;
+  /** Bytes of logs that could not be read, with sound records behind them: a broken disk. Kept, not cut. */
+  readonly damagedBytes: number;
 }
 
 export type SpoolHealth =
@@ -108,6 +119,8 @@ export interface Spool {
   load(ids: readonly MessageId[]): Promise<readonly (QueuedMessage | SpoolError | null)[]>;
   /** Content bytes [start, end) of a committed message; `end` left out means to the end. */
   read(id: MessageId, range?: { readonly start: number; readonly end?: number }): Readable;
+  /** What had to be set aside, in this life or a former one, and lies there still. */
+  readonly setAside: readonly SetAside[];
   readonly health: SpoolHealth;
   /** Called whenever `health` changes. */
   onHealth(listener: (health: SpoolHealth) => void): void;

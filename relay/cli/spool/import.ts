@@ -10,10 +10,11 @@ import { createInterface } from "node:readline";
 
 import { systemClock } from "../../kit/clock.ts";
 import { silentLog } from "../../kit/log.ts";
-import type { MessageId } from "../../message.ts";
+import type { MessageId, QueuedMessage } from "../../message.ts";
 import { openFileSpool } from "../../queue/fileSpool.ts";
 import { exportedMessage, exportedSpool, fromExported } from "../../queue/rescue/exported.ts";
 import type { Spool } from "../../queue/spool.ts";
+import { fromLost, lostMessage } from "./lost.ts";
 import type { SpoolTerminal } from "./terminal.ts";
 
 const LEDGER = "imported.ids";
@@ -25,7 +26,7 @@ interface Source {
   readonly name: string;
   readonly envelope: unknown;
   /** Given for a stream; else the file is read as it is written to the spool. */
-  readonly content: AsyncIterable<Buffer> | Iterable<Buffer>;
+  readonly content: () => AsyncIterable<Buffer> | Iterable<Buffer>;
 }
 
 export async function importFrom(source: string, folder: string, terminal: SpoolTerminal): Promise<number> {
@@ -73,7 +74,7 @@ async function add(
   terminal: SpoolTerminal,
 ): Promise<MessageId | null> {
   try {
-    const message = fromExported(exportedMessage.parse(envelope));
+    const message = await messageOf(envelope, content);
     if (known.has(message.id)) {
       counts.known++;
       return null;
@@ -81,7 +82,7 @@ async function add(
     known.add(message.id);
     const writer = await spool.begin(message.id);
     try {
-      for await (const chunk of content) {
+      for await (const chunk of content()) {
         for (let at = 0; at < chunk.length; at += PIECE_BYTES)
           await writer.write(chunk.subarray(at, at + PIECE_BYTES));
       }
@@ -99,6 +100,21 @@ async function add(
   }
 }
 
+/** As it was exported; of one without its envelope, as a person has written it in. */
+async function messageOf(envelope: unknown, content: Source["content"]): Promise<QueuedMessage> {
+  const { envelope: state, damage } = (envelope ?? {}) as {
+    readonly envelope?: unknown;
+    readonly damage?: unknown;
+  };
+  if (damage !== undefined)
+    throw new Error('its content is damaged. If what is left shall be sent, take "damage" out of its .json');
+  if (state !== "lost") return fromExported(exportedMessage.parse(envelope));
+  const lost = lostMessage.parse(envelope);
+  const chunks: Buffer[] = [];
+  for await (const chunk of content()) chunks.push(chunk);
+  return fromLost(lost, Buffer.concat(chunks), systemClock.now());
+}
+
 async function* fromFolder(source: string, spool: Spool): AsyncGenerator<Source> {
   const names = await readdir(source);
   if (names.includes("spool.json"))
@@ -107,7 +123,11 @@ async function* fromFolder(source: string, spool: Spool): AsyncGenerator<Source>
     const id = /^([0-9A-Z]{26})\.json$/.exec(name)?.[1];
     if (id === undefined) continue;
     const envelope: unknown = JSON.parse(await readFile(join(source, name), "utf8"));
-    yield { name, envelope, content: createReadStream(join(source, `${id}.eml`)) as AsyncIterable<Buffer> };
+    yield {
+      name,
+      envelope,
+      content: () => createReadStream(join(source, `${id}.eml`)) as AsyncIterable<Buffer>,
+    };
   }
 }
 
@@ -124,14 +144,15 @@ async function* fromStream(terminal: SpoolTerminal, spool: Spool): AsyncGenerato
       envelope?: unknown;
       content?: string;
       damage?: unknown;
+      lost?: unknown;
     };
     if (entry.spool !== undefined) await takeUsage(spool, entry.spool);
-    // What is damaged is for people to look at, not to be sent.
-    else if (entry.damage === undefined)
+    // What is damaged, or without its envelope, is for people to look at, not to be sent.
+    else if (entry.damage === undefined && entry.lost === undefined)
       yield {
         name: `line ${line}`,
         envelope: entry.envelope,
-        content: [Buffer.from(entry.content ?? "", "base64")],
+        content: () => [Buffer.from(entry.content ?? "", "base64")],
       };
   }
 }

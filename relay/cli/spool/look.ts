@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { renderTable } from "../../kit/table.ts";
 import type { MessageId, QueuedMessage } from "../../message.ts";
 import { type ExportedSpool, EXPORT_FORMAT, toExported } from "../../queue/rescue/exported.ts";
+import type { LostBody } from "../../queue/rescue/lostBodies.ts";
 import type { SpoolOnDisk } from "../../queue/rescue/readSpool.ts";
+import { toLost } from "./lost.ts";
 import type { SpoolTerminal } from "./terminal.ts";
 
 /** Envelopes read at a time. */
@@ -32,10 +34,12 @@ export async function check(spool: SpoolOnDisk, json: boolean, terminal: SpoolTe
     if (facts.length > 0) damaged.push({ id, facts });
   }
   const { tornBytes, records, files, damage } = spool;
-  const sound = damage.length === 0 && damaged.length === 0;
+  const lost: { id: MessageId; file: string; sizeBytes: number; fact: string }[] = [];
+  for await (const { id, file, sizeBytes, fact } of spool.lost()) lost.push({ id, file, sizeBytes, fact });
+  const sound = damage.length === 0 && damaged.length === 0 && lost.length === 0;
   if (json) {
     const messages = { queued: spool.ids.length, recipients, bytes, damaged };
-    terminal.out([JSON.stringify({ sound, messages, records, files, tornBytes, damage }, null, 2)]);
+    terminal.out([JSON.stringify({ sound, messages, records, files, tornBytes, damage, lost }, null, 2)]);
     return sound ? 0 : 1;
   }
   terminal.out([
@@ -46,9 +50,10 @@ export async function check(spool: SpoolOnDisk, json: boolean, terminal: SpoolTe
       : `${tornBytes} bytes of a torn end: the relay was killed; nobody was promised what they held`,
     ...damage.map(({ file, fact }) => `DAMAGED  ${file}: ${fact}`),
     ...damaged.flatMap(({ id, facts }) => facts.map((fact) => `DAMAGED  ${id}: ${fact}`)),
+    ...lost.map(({ id, file, sizeBytes, fact }) => `LOST     ${id}: ${sizeBytes} bytes in ${file}: ${fact}`),
     sound
       ? "sound: every record and every body is as it was written"
-      : `damaged: ${damaged.length} of ${spool.ids.length} messages, ${damage.length} faults of logs. "smtp-relay spool export" saves all the others.`,
+      : `damaged: ${damaged.length} of ${spool.ids.length} messages, ${damage.length} faults of logs, ${lost.length} bodies without envelope. "smtp-relay spool export" saves what can be read.`,
   ]);
   return sound ? 0 : 1;
 }
@@ -139,9 +144,12 @@ export async function exportTo(spool: SpoolOnDisk, target: string, terminal: Spo
     createdAt: spool.createdAt === null ? null : new Date(spool.createdAt).toISOString(),
     usage: [...spool.usage],
   };
+  /** A line for each message that was saved, whole or not. */
+  const manifest: object[] = [];
   if (toStream) terminal.out([JSON.stringify({ spool: about })]);
   else await save(join(target, "spool.json"), [Buffer.from(`${JSON.stringify(about, null, 2)}\n`)]);
   let saved = 0;
+  const lost: string[] = [];
   const damaged: string[] = spool.damage.map(({ file, fact }) => `${file}: ${fact}`);
   for await (const { id, message, damage } of each(spool, terminal)) {
     if (message === null) {
@@ -160,20 +168,62 @@ export async function exportTo(spool: SpoolOnDisk, target: string, terminal: Spo
     }
     // What is left of a damaged one is kept apart, so that it is never sent by mistake.
     const folder = facts.length === 0 ? target : join(target, "damaged");
+    const file = `${facts.length === 0 ? "" : "damaged/"}${id}.eml`;
+    manifest.push({ id, file, envelope: "whole", ...(facts.length === 0 ? {} : { damage: facts }) });
     if (facts.length > 0) await mkdir(folder, { recursive: true });
     await save(join(folder, `${id}.eml`), chunks);
     await save(join(folder, `${id}.json`), [Buffer.from(`${JSON.stringify(envelope, null, 2)}\n`)]);
   }
+  let bodies = 0;
+  for await (const body of spool.lost()) {
+    bodies++;
+    const line = await saveLost(body, toStream ? null : target, terminal);
+    manifest.push(line);
+    lost.push(`${body.id}: ${[body.fact, ...line.damage].join("; ")}`);
+  }
   if (!toStream) {
+    const lines = manifest.map((line) => `${JSON.stringify(line)}\n`);
+    await save(join(target, "manifest.jsonl"), [Buffer.from(lines.join(""))]);
     const folder = await open(target);
     await folder.sync();
     await folder.close();
   }
   terminal.err([
     ...damaged.map((fact) => `DAMAGED  ${fact}`),
+    ...lost.map((fact) => `LOST     ${fact}`),
     `${saved} of ${spool.ids.length} messages saved${toStream ? "" : ` in ${target}`}.`,
+    ...(bodies === 0
+      ? []
+      : [
+          `${bodies} bodies without envelope saved${toStream ? "" : ` in ${join(target, "lost")}`}: look at each before it is sent.`,
+        ]),
   ]);
-  return damaged.length === 0 ? 0 : 1;
+  return damaged.length === 0 && bodies === 0 ? 0 : 1;
+}
+
+/** Kept apart: nothing of it is sent unless a person says so. */
+async function saveLost(body: LostBody, target: string | null, terminal: SpoolTerminal) {
+  const { id } = body;
+  const chunks: Buffer[] = [];
+  const damage: string[] = [];
+  for await (const block of body.content()) {
+    if (block instanceof Error) damage.push(block.message);
+    else chunks.push(block);
+  }
+  const about = toLost(body, Buffer.concat(chunks));
+  const { envelope, fact } = about;
+  if (target === null) {
+    const content = Buffer.concat(chunks).toString("base64");
+    terminal.out([JSON.stringify({ lost: about, content, ...(damage.length === 0 ? {} : { damage }) })]);
+    await terminal.drained();
+  } else {
+    const folder = join(target, "lost");
+    await mkdir(folder, { recursive: true });
+    await save(join(folder, `${id}.eml`), chunks);
+    const text = JSON.stringify(damage.length === 0 ? about : { ...about, damage }, null, 2);
+    await save(join(folder, `${id}.json`), [Buffer.from(`${text}\n`)]);
+  }
+  return { id, file: `lost/${id}.eml`, envelope, fact, damage };
 }
 
 async function save(path: string, chunks: readonly Buffer[]): Promise<void> {

@@ -51,10 +51,12 @@ export async function readBlock(id: MessageId, content: OpenContent, number: num
   const place = blockPlace(number, content.sizeBytes);
   const block = await content.file.read(place.bytes, content.offset + place.offset);
   const data = block.length < place.bytes ? null : openBlock(id, number, block);
-  if (data === null) {
-    throw new SpoolError(
-      `Cannot read message ${id}: block ${number} of its content is damaged (its checksum does not match).`,
-    );
-  }
+  if (data === null) throw damagedBlock(id, number);
   return data;
+}
+
+export function damagedBlock(id: MessageId, number: number): SpoolError {
+  return new SpoolError(
+    `Cannot read message ${id}: block ${number} of its content is damaged (its checksum does not match).`,
+  );
 }

@@ -57,6 +57,8 @@ export class ContentStore {
   readonly #kept = new Set<SegmentUse>();
   #active: { file: StoredFile; use: SegmentUse; named: boolean } | undefined;
   #lastSequence = 0;
+  /** Segments up to this may hold content of messages that are lost: none of them is deleted. */
+  #pinnedThrough = 0;
 
   constructor(options: {
     files: Files;
@@ -117,6 +119,15 @@ export class ContentStore {
       this.#kept.delete(use);
       await this.#dropIfEmpty(use);
     }
+  }
+
+  /** From now on nothing that is there now, and no segment up to `through`, is deleted. */
+  pin(through: number): void {
+    this.#pinnedThrough = through;
+  }
+
+  get lastSegment(): number {
+    return this.#lastSequence;
   }
 
   /** Deletes segments and message files nobody needs, left by a kill between a record and its deletion. */
@@ -237,7 +248,7 @@ export class ContentStore {
     let victim: SegmentUse | null = null;
     for (const use of this.#segments.values()) {
       // One without messages has nothing to copy: it goes by itself once its last removal is durable.
-      if (use === this.#active?.use || use.damaged || use.messages === 0) continue;
+      if (use === this.#active?.use || use.damaged || use.messages === 0 || this.#isPinned(use)) continue;
       dead += use.bytes - use.liveBytes;
       live += use.liveBytes;
       if (victim === null || use.liveBytes / use.bytes < victim.liveBytes / victim.bytes) victim = use;
@@ -256,8 +267,13 @@ export class ContentStore {
     return this.#active;
   }
 
+  #isPinned({ sequence }: SegmentUse): boolean {
+    return sequence <= this.#pinnedThrough;
+  }
+
   async #dropIfEmpty(use: SegmentUse): Promise<void> {
     if (use.messages > 0 || use === this.#active?.use || !this.#segments.has(use.sequence)) return;
+    if (this.#isPinned(use)) return;
     if (this.#isNeededByLog(use.sequence)) return void this.#kept.add(use);
     this.#segments.delete(use.sequence);
     await this.#files.remove(this.#segmentPath(use.sequence));

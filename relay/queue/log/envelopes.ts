@@ -1,6 +1,10 @@
 /**
  * Envelopes, read from the logs when a message's turn comes: the message record, and the updates after it
  * applied. Many are read in one call, since their records lie side by side.
+ *
+ * A damaged record costs as little as can be. Of a message record there is a second one in the journal of its
+ * segment; without an update the recipients are as they were before it, but for those the index knows to be final.
+ * Only a message whose record is nowhere any more cannot be read.
  */
 import type { MessageId, QueuedMessage, Recipient } from "../../message.ts";
 import { codeOf } from "../files.ts";
@@ -20,7 +24,23 @@ export interface EnvelopeRecord {
   readonly record: RawMetadata;
 }
 
+/** One that cannot be read any more. */
+export interface LostEnvelope {
+  readonly slot: number;
+  readonly id: MessageId;
+  /** Where its record was. */
+  readonly place: LogPlace;
+}
+
+/** Where records lie: in logs and checkpoints, and once more in the journals of segments. */
+export interface EnvelopeSource extends RecordSource {
+  /** Message records of these in the journals of one segment, as they were accepted. */
+  copies(segment: number, ids: ReadonlySet<MessageId>): Promise<ReadonlyMap<MessageId, RawMetadata>>;
+}
+
 interface Wanted {
+  /** Whether what is read is all there is; not so when a copy stands for the record. */
+  isWhole: boolean;
   readonly slot: number;
   readonly id: MessageId;
   readonly chain: number;
@@ -32,9 +52,9 @@ const TRIES = 4;
 
 export class Envelopes {
   readonly #index: MessageColumns;
-  readonly #source: RecordSource;
+  readonly #source: EnvelopeSource;
 
-  constructor(index: MessageColumns, source: RecordSource) {
+  constructor(index: MessageColumns, source: EnvelopeSource) {
     this.#index = index;
     this.#source = source;
   }
@@ -48,7 +68,7 @@ export class Envelopes {
       // Gone while it was read: its slot may be another's by now.
       if (this.#index.slotOf(want.id) !== want.slot) continue;
       try {
-        found.set(want.id, composed(want, raw[position] ?? []).message);
+        found.set(want.id, this.#composed(want, raw[position] ?? []));
       } catch (error) {
         if (!(error instanceof SpoolError)) throw error;
         found.set(want.id, error);
@@ -58,22 +78,32 @@ export class Envelopes {
   }
 
   /** One record each, with the content where it lies now; those that are gone are left out. */
-  async records(slots: readonly number[]): Promise<EnvelopeRecord[]> {
+  async records(
+    slots: readonly number[],
+  ): Promise<{ readonly records: readonly EnvelopeRecord[]; readonly lost: readonly LostEnvelope[] }> {
     const { wanted, raw } = await this.#read(slots);
-    return wanted.flatMap((want, position): EnvelopeRecord[] => {
+    const records: EnvelopeRecord[] = [];
+    const lost: LostEnvelope[] = [];
+    for (const [position, want] of wanted.entries()) {
       const { slot, id, chain } = want;
       const stored = this.#index.get(id);
-      if (stored === undefined) return [];
+      if (stored === undefined) continue;
       const [base, ...updates] = raw[position] ?? [];
-      if (base?.type === recordTypes.message && updates.length === 0) {
+      if (base?.type === recordTypes.message && updates.length === 0 && want.isWhole) {
         placeContent(base.payload, stored.content);
-        return [{ slot, id, chain, record: base }];
+        records.push({ slot, id, chain, record: base });
+        continue;
       }
-      const { message } = composed(want, raw[position] ?? []);
-      return [
-        { slot, id, chain, record: encodeMetadata({ kind: "message", message, content: stored.content }) },
-      ];
-    });
+      try {
+        const message = this.#composed(want, raw[position] ?? []);
+        const record = encodeMetadata({ kind: "message", message, content: stored.content });
+        records.push({ slot, id, chain, record });
+      } catch (error) {
+        if (!(error instanceof SpoolError)) throw error;
+        lost.push({ slot, id, place: want.places[0] ?? { file: 0, offset: 0 } });
+      }
+    }
+    return { records, lost };
   }
 
   async #read(slots: readonly number[]): Promise<{
@@ -86,6 +116,7 @@ export class Envelopes {
           ? []
           : [
               {
+                isWhole: true,
                 slot,
                 id: this.#index.idAt(slot),
                 chain: this.#index.chainOf(slot),
@@ -99,31 +130,62 @@ export class Envelopes {
           wanted.flatMap(({ places }) => places),
         );
         let next = 0;
-        return { wanted, raw: wanted.map(({ places }) => records.slice(next, (next += places.length))) };
+        const raw = wanted.map(({ places }) => records.slice(next, (next += places.length)));
+        await this.#takeCopies(wanted, raw);
+        return { wanted, raw };
       } catch (error) {
         if (codeOf(error) === "ENOENT" && attempt < TRIES) continue;
         throw new SpoolError(`Cannot read envelopes of the spool: ${reasonOf(error)}.`, { cause: error });
       }
     }
   }
-}
 
-function composed({ id, places }: Wanted, raw: readonly (RawMetadata | null)[]): { message: QueuedMessage } {
-  let message: QueuedMessage | undefined;
-  let recipients: Recipient[] = [];
-  for (const [position, record] of raw.entries()) {
-    const place = places[position] ?? { file: 0, offset: 0 };
-    const decoded = record === null ? null : decodeMetadata(record);
-    if (decoded?.kind === "message" && decoded.message.id === id) {
-      message = decoded.message;
-      recipients = [...message.recipients];
-    } else if (decoded?.kind === "update" && decoded.id === id) {
-      for (const { index, recipient } of decoded.changes) {
-        const before = recipients[index];
-        if (before !== undefined) recipients[index] = { ...before, ...recipient };
+  /** Puts what the journals have in the place of damaged message records; each segment is read once. */
+  async #takeCopies(wanted: readonly Wanted[], raw: (RawMetadata | null)[][]): Promise<void> {
+    const bySegment = new Map<number, Map<MessageId, number>>();
+    for (const [position, { id }] of wanted.entries()) {
+      const segment = this.#index.get(id)?.content?.segment;
+      if (raw[position]?.[0] !== null || segment === undefined) continue;
+      const known = bySegment.get(segment);
+      if (known === undefined) bySegment.set(segment, new Map([[id, position]]));
+      else known.set(id, position);
+    }
+    for (const [segment, positions] of bySegment) {
+      const copies = await this.#source.copies(segment, new Set(positions.keys()));
+      for (const [id, copy] of copies) {
+        const position = positions.get(id) ?? -1;
+        raw[position]?.splice(0, 1, copy);
+        const want = wanted[position];
+        if (want !== undefined) want.isWhole = false;
       }
-    } else throw damagedRecord(id, place);
+    }
   }
-  if (message === undefined) throw damagedRecord(id, places[0] ?? { file: 0, offset: 0 });
-  return { message: { ...message, recipients } };
+
+  #composed({ slot, id, places, isWhole }: Wanted, raw: readonly (RawMetadata | null)[]): QueuedMessage {
+    let message: QueuedMessage | undefined;
+    let recipients: Recipient[] = [];
+    let isLacking = !isWhole;
+    for (const record of raw) {
+      const decoded = record === null ? null : decodeMetadata(record);
+      if (decoded?.kind === "message" && decoded.message.id === id) {
+        message = decoded.message;
+        recipients = [...message.recipients];
+      } else if (decoded?.kind === "update" && decoded.id === id) {
+        for (const { index, recipient } of decoded.changes) {
+          const before = recipients[index];
+          if (before !== undefined) recipients[index] = { ...before, ...recipient };
+        }
+      } else isLacking = true;
+    }
+    if (message === undefined) throw damagedRecord(id, places[0] ?? { file: 0, offset: 0 });
+    if (isLacking) {
+      for (const index of this.#index.settledIn(slot)) {
+        const before = recipients[index];
+        // Delivered or bounced, which of the two was in the record that is gone: nothing is sent there again.
+        if (before?.state.kind === "waiting")
+          recipients[index] = { ...before, state: { kind: "delivered", at: message.receivedAt } };
+      }
+    }
+    return { ...message, recipients };
+  }
 }

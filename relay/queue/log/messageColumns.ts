@@ -157,6 +157,11 @@ export class MessageColumns {
     return [base, ...this.#updates.places(this.#chain[slot] ?? NO_UPDATE)];
   }
 
+  /** Recipients of a slot's message that are final; none are named of one with a single recipient. */
+  settledIn(slot: number): Iterable<number> {
+    return this.#settled.get(slot) ?? [];
+  }
+
   /** Applies one record, which lies at `place`. Says what it removed, and which location it left behind. */
   apply(raw: RawMetadata, file: number, offset: number): Applied {
     const { type, payload } = raw;

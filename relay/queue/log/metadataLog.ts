@@ -44,6 +44,8 @@ export interface MetadataRecovery {
   readonly tornBytes: number;
   /** Unreadable with sound records behind: a broken disk, not a crash. */
   readonly damagedBytes: number;
+  /** The files they are in. */
+  readonly damagedFiles: readonly string[];
 }
 
 /**
@@ -68,6 +70,8 @@ const checkpointNumber = (sequence: number) => 2 * sequence + 1;
 export const isCheckpoint = (file: number) => file % 2 === 1 && file !== PENDING_FILE;
 /** The seed of a file's records. */
 export const sequenceOf = (file: number) => Math.floor(file / 2);
+/** What a damaged file is called when a checkpoint stands for it; releases that do not know it leave it alone. */
+export const DAMAGED_SUFFIX = ".damaged";
 /** About what a message leaves in a log in the course of its life. */
 const BYTES_A_MESSAGE = 400;
 /** Offsets are kept in 32 bits: a log is left long before. */
@@ -100,6 +104,8 @@ export class MetadataLog {
   #logBytes = 0;
   #logs = 0;
   #checkpointBytes = 0;
+  /** Names of files that could not be read whole: a checkpoint does not stand for what is gone. */
+  readonly #damaged = new Set<string>();
 
   constructor(
     files: Files,
@@ -124,6 +130,7 @@ export class MetadataLog {
     const sequences = sequencesOf(names, "metadata").toSorted((a, b) => a - b);
     this.#lastSequence = Math.max(covered, ...sequences);
     let damagedBytes = covered === 0 ? 0 : await this.#readCheckpoint(covered, apply, expect);
+    if (damagedBytes > 0) this.#damaged.add(nameOf("checkpoint", covered));
     await this.#removeCovered(covered, names);
 
     const logs = await this.#openLogs(sequences.filter((sequence) => sequence > covered));
@@ -147,12 +154,14 @@ export class MetadataLog {
       });
       await log.file.close();
       tornBytes += scan.tornBytes;
-      damagedBytes += scan.damagedBytes + (log.cut === undefined ? 0 : Math.max(0, log.cut - log.bytes));
+      const damaged = scan.damagedBytes + (log.cut === undefined ? 0 : Math.max(0, log.cut - log.bytes));
+      if (damaged > 0) this.#damaged.add(nameOf("metadata", log.sequence));
+      damagedBytes += damaged;
       this.#current = { sequence: log.sequence, bytes: scan.end };
       this.#logBytes += scan.end;
       this.#logs++;
     }
-    return { tornBytes, damagedBytes, journal };
+    return { tornBytes, damagedBytes, damagedFiles: [...this.#damaged], journal };
   }
 
   /** Takes a batch from a journal that recovery found, unless it is in a log. `startLog` will write it. */
@@ -476,11 +485,19 @@ export class MetadataLog {
 
   async #removeCovered(covered: number, names: readonly string[]): Promise<void> {
     for (const sequence of sequencesOf(names, "metadata")) {
-      if (sequence <= covered) await this.#files.remove(this.#path("metadata", sequence));
+      if (sequence <= covered) await this.#putAway(nameOf("metadata", sequence));
     }
     for (const sequence of sequencesOf(names, "checkpoint")) {
-      if (sequence < covered) await this.#files.remove(this.#path("checkpoint", sequence));
+      if (sequence < covered) await this.#putAway(nameOf("checkpoint", sequence));
     }
+  }
+
+  /** A file that a checkpoint stands for goes; one that could not be read whole is kept under another name. */
+  #putAway(name: string): Promise<void> {
+    const path = join(this.#directory, name);
+    return this.#damaged.has(name)
+      ? this.#files.rename(path, `${path}${DAMAGED_SUFFIX}`)
+      : this.#files.remove(path);
   }
 
   #remove(name: string): Promise<void> {
@@ -488,8 +505,12 @@ export class MetadataLog {
   }
 
   #path(stem: "metadata" | "checkpoint", sequence: number): string {
-    return join(this.#directory, `${stem}-${String(sequence).padStart(10, "0")}.log`);
+    return join(this.#directory, nameOf(stem, sequence));
   }
+}
+
+function nameOf(stem: "metadata" | "checkpoint", sequence: number): string {
+  return `${stem}-${String(sequence).padStart(10, "0")}.log`;
 }
 
 function sequencesOf(names: readonly string[], stem: "metadata" | "checkpoint"): number[] {

@@ -24,7 +24,7 @@ export const LONGEST_RECORD_BYTES = 64 * 1024 * 1024;
 const MAGIC = Buffer.from("smtprlay", "latin1");
 
 /** Kinds of files. */
-export const fileKinds = { log: 1, checkpoint: 2, segment: 3, message: 4 } as const;
+export const fileKinds = { log: 1, checkpoint: 2, segment: 3, message: 4, aside: 5 } as const;
 export type FileKind = keyof typeof fileKinds;
 
 export interface FileHeader {

@@ -7,10 +7,12 @@
  * this one was begun. So recovery reads the log, the end of a segment, and at most one batch of content.
  */
 import type { Log } from "../../kit/log.ts";
-import type { MessageId } from "../../message.ts";
+import type { Instant, MessageId } from "../../message.ts";
+import { ulidTime } from "../../kit/ulid.ts";
 import type { Files } from "../files.ts";
 import { SpoolError } from "../spool.ts";
 import { BLOCK_BYTES } from "./contentBlocks.ts";
+import { type KnownDamage, readDamage, writeDamage } from "./damageBook.ts";
 import { readBlock } from "./contentReader.ts";
 import { type ContentStore, isMissing } from "./contentStore.ts";
 import { readId } from "./messageCodec.ts";
@@ -26,6 +28,8 @@ import { type ApplyRecord, isCheckpoint, type MetadataLog } from "./metadataLog.
 
 export interface RecoveryParts {
   readonly files: Files;
+  readonly directory: string;
+  readonly now: () => Instant;
   readonly index: MessageColumns;
   readonly metadata: MetadataLog;
   readonly contents: ContentStore;
@@ -34,6 +38,8 @@ export interface RecoveryParts {
 
 export interface Recovery {
   readonly tornBytes: number;
+  /** Of this start and of former ones that nobody has looked at yet. */
+  readonly damagedBytes: number;
   /** To be logged before anything else: what was taken back, so that no later life sees it again. */
   readonly corrections: readonly MetadataRecord[];
   /** Deletes what nobody needs; to be called when the new log has all that was found in journals. */
@@ -65,7 +71,7 @@ export async function recoverSpool(parts: RecoveryParts): Promise<Recovery> {
     }
   };
   const found = await metadata.recover(apply, (messages) => index.expect(messages));
-  const { damagedBytes, journal } = found;
+  const { journal } = found;
   let { tornBytes } = found;
   if (journal !== null) {
     tornBytes += await contents.readJournals(journal, (records, segment) => {
@@ -90,18 +96,55 @@ export async function recoverSpool(parts: RecoveryParts): Promise<Recovery> {
     missing++;
     log.error("content of a queued message is missing", { id: index.idAt(slot) });
   }
-  if (damagedBytes > 0 || missing > 0) {
+  const damage = await knownDamage(parts, found);
+  if (damage !== null || missing > 0) {
     // Nothing is deleted that might be all that is left of a message.
-    log.error("the spool is damaged; unreferenced content is kept", { damagedBytes, missing });
+    log.error('the spool is damaged; what may be left of messages is kept: see "smtp-relay spool check"', {
+      damagedBytes: damage?.bytes ?? 0,
+      missing,
+      ...(damage === null ? {} : { since: damage.at, files: damage.files }),
+    });
   }
-  const isSound = damagedBytes === 0 && missing === 0;
   return {
     tornBytes,
+    damagedBytes: damage?.bytes ?? 0,
     corrections,
     async sweep() {
-      if (isSound) await contents.sweep((id) => index.get(id)?.content === null);
+      if (missing > 0) return;
+      const through = damage === null ? Number.NEGATIVE_INFINITY : Date.parse(damage.messagesThrough);
+      await contents.sweep((id) => index.get(id)?.content === null || ulidTime(id) <= through);
     },
   };
+}
+
+/** What is known to be gone from logs, now or in a former life, written down before anything is deleted. */
+async function knownDamage(
+  { files, directory, now, contents, log }: RecoveryParts,
+  { damagedBytes, damagedFiles }: { readonly damagedBytes: number; readonly damagedFiles: readonly string[] },
+): Promise<KnownDamage | null> {
+  const before = await readDamage(files, directory);
+  if (damagedBytes === 0) {
+    if (before !== null) contents.pin(before.segmentsThrough);
+    return before;
+  }
+  const at = new Date(now()).toISOString();
+  contents.pin(contents.lastSegment);
+  // A log stays until the next checkpoint: it may be found damaged again, and counts once.
+  const isKnown = before !== null && damagedFiles.every((name) => before.files.includes(name));
+  const damage: KnownDamage = {
+    at: before?.at ?? at,
+    bytes: isKnown ? Math.max(before.bytes, damagedBytes) : (before?.bytes ?? 0) + damagedBytes,
+    files: [...new Set([...(before?.files ?? []), ...damagedFiles])],
+    segmentsThrough: contents.lastSegment,
+    messagesThrough: at,
+  };
+  try {
+    await writeDamage(files, directory, damage);
+  } catch (error) {
+    // A disk that takes nothing deletes nothing either; the next start finds the same logs.
+    log.warn("the damage of the spool could not be written down", { error });
+  }
+  return damage;
 }
 
 async function contentIsSound({ files, index, contents }: RecoveryParts, id: MessageId): Promise<boolean> {

@@ -62,7 +62,8 @@ export async function readJournals(
   return { end: position };
 }
 
-function recordsIn(payload: Buffer, segment: number): RawMetadata[] {
+/** The records of a sound journal. */
+export function recordsIn(payload: Buffer, segment: number): RawMetadata[] {
   const records: RawMetadata[] = [];
   for (let start = 0; start < payload.length;) {
     const read = readRecord(payload, start, segment);

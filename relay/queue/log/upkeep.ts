@@ -7,7 +7,7 @@ import type { Instant, MessageId } from "../../message.ts";
 import type { Files } from "../files.ts";
 import { compact } from "./compaction.ts";
 import type { Content, ContentStore } from "./contentStore.ts";
-import type { Envelopes } from "./envelopes.ts";
+import type { Envelopes, LostEnvelope } from "./envelopes.ts";
 import type { MessageColumns } from "./messageColumns.ts";
 import { encodeMetadata, type RawMetadata } from "./metadata.ts";
 import type { MetadataLog } from "./metadataLog.ts";
@@ -25,6 +25,8 @@ export interface UpkeepParts {
   /** Whether compaction shall end: closing, or a store that fails. */
   readonly stopped: () => boolean;
   readonly move: (content: Content) => Promise<void>;
+  /** Keeps what is left of a message whose envelope is gone, and takes it out of the queue. */
+  readonly setAside: (lost: LostEnvelope) => Promise<void>;
 }
 
 /** Envelopes of a checkpoint that are in memory at a time. */
@@ -111,14 +113,16 @@ export class Upkeep {
     let written: { readonly slot: number; readonly id: MessageId; readonly chain: number }[] = [];
     let durable: number | null = null;
     const chunks = async function* (this: Upkeep): AsyncGenerator<RawMetadata[]> {
-      const { envelopes, now } = this.#parts;
+      const { envelopes, now, setAside } = this.#parts;
       const usage = index.usage(now()).map((use) => encodeMetadata({ kind: "usage", ...use }));
       if (usage.length > 0) yield usage;
       const slots = [...index.slots()];
       for (let start = 0; start < slots.length; start += CHECKPOINT_STEP) {
-        const step = await envelopes.records(slots.slice(start, start + CHECKPOINT_STEP));
-        written = step.map(({ slot, id, chain }) => ({ slot, id, chain }));
-        if (step.length > 0) yield step.map(({ record }) => record);
+        const { records, lost } = await envelopes.records(slots.slice(start, start + CHECKPOINT_STEP));
+        // Durable elsewhere before the log goes that had it; were it not, no checkpoint would ever succeed again.
+        for (const each of lost) await setAside(each);
+        written = records.map(({ slot, id, chain }) => ({ slot, id, chain }));
+        if (records.length > 0) yield records.map(({ record }) => record);
         written = [];
       }
     };

@@ -10,6 +10,7 @@ import type { Files, StoredFile } from "../files.ts";
 import { BLOCK_BYTES, storedBytes } from "../log/contentBlocks.ts";
 import { readBlock } from "../log/contentReader.ts";
 import { FRAME_BYTES, frameSays } from "../log/contentStore.ts";
+import { DAMAGE_NAME, readDamage } from "../log/damageBook.ts";
 import { Envelopes } from "../log/envelopes.ts";
 import { reasonOf } from "../log/health.ts";
 import { MessageColumns } from "../log/messageColumns.ts";
@@ -17,8 +18,10 @@ import { isKnownType, type RawMetadata, recordTypes } from "../log/metadata.ts";
 import { PENDING_FILE } from "../log/metadataLog.ts";
 import { decodeFileHeader, FILE_HEADER_BYTES } from "../log/record.ts";
 import { scanRecords } from "../log/scan.ts";
+import { copiesIn } from "../log/segmentCopies.ts";
 import { readJournals } from "../log/segmentJournal.ts";
 import { SharedFiles } from "../log/sharedFiles.ts";
+import { type LostBody, lostBodies } from "./lostBodies.ts";
 import { SpoolError, type UsageRecord } from "../spool.ts";
 
 /** Something in the folder that is not as it was written. */
@@ -44,6 +47,8 @@ export interface SpoolOnDisk {
   load(ids: readonly MessageId[]): Promise<readonly (QueuedMessage | Error)[]>;
   /** The blocks of a message's content in order; an error in the place of one that is damaged. */
   content(message: QueuedMessage): AsyncGenerator<Buffer | Error>;
+  /** Content whose envelope is lost: of messages set aside, and, where logs are damaged, of any that may have been. */
+  lost(): AsyncGenerator<LostBody>;
 }
 
 interface JournalMark {
@@ -71,16 +76,31 @@ export async function readSpool(options: {
   const index = new MessageColumns();
   let tornBytes = 0;
   let records = 0;
+  const damagedBefore = await readDamage(files, directory);
+  if (damagedBefore !== null) {
+    const { at, bytes, files: damaged } = damagedBefore;
+    const where = damaged.length === 0 ? "logs" : damaged.join(", ");
+    const fact = `${bytes} bytes of ${where} could not be read when the relay started, first at ${at}: envelopes may be lost`;
+    damage.push({ file: DAMAGE_NAME, id: null, fact });
+  }
   /** What the log says of journals, and the records found there. */
   let journal: JournalMark | null = null as JournalMark | null;
   const pending: RawMetadata[] = [];
 
   const logs = logsOf(names);
   const cuts = new Map<number, number>();
+  const covered = logs.find(({ file }) => file % 2 === 1)?.sequence ?? 0;
   for (const log of logs) {
     const header = await headerOf(files, path(log.name));
-    if (header !== null) cuts.set(2 * header.previous.sequence, header.previous.bytes);
+    if (header === null) continue;
+    const { sequence, bytes } = header.previous;
+    cuts.set(2 * sequence, bytes);
+    if (sequence <= covered || logs.some(({ file }) => file === 2 * sequence)) continue;
+    const name = `metadata-${String(sequence).padStart(10, "0")}.log`;
+    damage.push({ file: name, id: null, fact: `it is missing: ${log.name} goes on where it ended` });
   }
+  if (logs.length === 0 && names.some((name) => /^content-\d{10}\.seg$|\.msg$/.test(name)))
+    damage.push({ file: "metadata-*.log", id: null, fact: "there is no log, and there is content" });
   for (const [position, log] of logs.entries()) {
     progress(`reading ${log.name}`);
     const file = await files.open(path(log.name));
@@ -133,6 +153,7 @@ export async function readSpool(options: {
     }
   }
 
+  const isDamaged = damage.length > 0;
   const segments = names.filter((name) => /^content-\d{10}\.seg$/.test(name));
   const own = names.filter((name) => /^[0-9A-Z]{26}\.msg$/.test(name));
   // Batches that are in no log yet, in the segments they came with.
@@ -170,6 +191,7 @@ export async function readSpool(options: {
   const envelopes = new Envelopes(index, {
     open: (file) => reading.open(path(nameOf(file))),
     pending: (number) => pending[number],
+    copies: (segment, ids) => copiesIn(files, { path: path(segmentName(segment)), segment }, ids),
   });
   const load = async (ids: readonly MessageId[]): Promise<(QueuedMessage | Error)[]> => {
     try {
@@ -193,9 +215,10 @@ export async function readSpool(options: {
     ...{ tornBytes, records, damage },
     files: { logs: logs.length, segments: segments.length, messages: own.length },
     load,
+    lost: () => lostBodies({ directory, files, isQueued: (id) => index.has(id), isDamaged, progress }),
     async *content({ id, sizeBytes }) {
       const place = index.get(id)?.content ?? null;
-      const name = place === null ? `${id}.msg` : `content-${String(place.segment).padStart(10, "0")}.seg`;
+      const name = place === null ? `${id}.msg` : segmentName(place.segment);
       let open: StoredFile;
       try {
         open = await files.open(path(name));
@@ -249,6 +272,10 @@ function logsOf(names: readonly string[]): LogFile[] {
       file: 2 * sequence + (isCheckpoint ? 1 : 0),
     }))
     .toSorted((a, b) => a.sequence - b.sequence);
+}
+
+function segmentName(segment: number): string {
+  return `content-${String(segment).padStart(10, "0")}.seg`;
 }
 
 async function headerOf(files: Files, path: string) {

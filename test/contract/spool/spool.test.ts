@@ -44,6 +44,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
       usage: [],
       createdAt: stage.clock.now(),
       tornBytes: 0,
+      damagedBytes: 0,
     });
     expect(spool.health).toEqual({ state: "Ok" });
   });
@@ -71,7 +72,7 @@ describe.each(harnesses)("spool in $name", ({ stage: newStage }) => {
 
     const recovered = await recoverAll(await killed());
 
-    expect(recovered).toEqual({ messages: [message], usage: [], createdAt, tornBytes: 0 });
+    expect(recovered).toEqual({ messages: [message], usage: [], createdAt, tornBytes: 0, damagedBytes: 0 });
     expect(await contentOf(spool, nthId(1))).toBe("Subject: a\r\n\r\nbody\r\n");
   });
 

@@ -57,6 +57,9 @@ function pointedSpool(spool: Spool): Spool {
     load: (ids) => spool.load(ids),
     atHand: (id) => spool.atHand(id),
     read: (id, range) => spool.read(id, range),
+    get setAside() {
+      return spool.setAside;
+    },
     get health() {
       return spool.health;
     },

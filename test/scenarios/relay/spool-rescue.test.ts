@@ -13,6 +13,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runSpool, type SpoolTerminal } from "../../../relay/cli/spool/run.ts";
 import { silentLog } from "../../../relay/kit/log.ts";
 import { openFileSpool } from "../../../relay/queue/fileSpool.ts";
+import type { SpoolLimits } from "../../../relay/queue/log/limits.ts";
 import { contentOf, fileStage, nthId, put } from "../../contract/spool/harness.ts";
 import { expected, expectedUsage, fill } from "../../contract/spool/formats/story.ts";
 import { FakeClock } from "../../support/fakeClock.ts";
@@ -62,8 +63,8 @@ async function killedSpool(name = "broken"): Promise<string> {
   return folder;
 }
 
-async function lives(folder: string) {
-  const options = { patienceMs: 0 };
+async function lives(folder: string, limits: Partial<SpoolLimits> = {}) {
+  const options = { patienceMs: 0, ...limits };
   const spool = await openFileSpool({ directory: folder, clock: new FakeClock(), log: silentLog, options });
   const { messages, usage } = await recoverAll(spool);
   const contents = new Map<string, string>();
@@ -233,3 +234,184 @@ test("bytes flipped at random places: check finds each flip or it lies in dead s
   // Most of the bytes are needed.
   expect(found).toBeGreaterThan(20);
 }, 120_000);
+
+describe("on a spool whose log lost envelopes", () => {
+  const LARGE = `Received: from app.example.test by mail.example.test;\r\n\tMon, 23 Nov 2026 12:00:00 +0000\r\nFrom: sender@example.test\r\nTo: one@inbox.test\r\nSubject: large\r\n\r\n${"a large body\r\n".repeat(600)}`;
+  const small = (n: number) => `From: sender@example.test\r\nSubject: small ${n}\r\n\r\nsmall ${n}\r\n`;
+
+  /** Messages 1 (in a file of its own) and 2 lose their envelopes in the log; 3 was delivered; 4 is sound. */
+  async function brokenSpool(): Promise<string> {
+    const stage = await fileStage({ inlineBytes: 4096 });
+    const spool = await stage.open();
+    await spool.recover();
+    await put(spool, nthId(1), LARGE, { recipients: [recipient({ address: "one@inbox.test" })] });
+    const two = ["two@inbox.test", "too@inbox.test"].map((address) => recipient({ address }));
+    await put(spool, nthId(2), small(2), { recipients: two });
+    await put(spool, nthId(3), small(3), { recipients: [recipient({ address: "three@inbox.test" })] });
+    await put(spool, nthId(4), small(4), { recipients: [recipient({ address: "four@inbox.test" })] });
+    const delivered = { state: { kind: "delivered", at: 1 }, attempts: 1, last: null } as const;
+    await spool.record([{ id: nthId(3), changes: [{ index: 0, recipient: delivered }] }]);
+    await spool.record([{ id: nthId(2), changes: [{ index: 0, recipient: delivered }] }]);
+    const folder = join(root, "broken");
+    await stage.files.frozen(() =>
+      cp(stage.directory(), folder, { recursive: true, filter: (path) => !path.endsWith("/lock") }),
+    );
+    await stage.remove();
+    for (const address of ["one@inbox.test", "two@inbox.test"]) {
+      const path = join(folder, "metadata-0000000001.log");
+      const bytes = await readFile(path);
+      const at = bytes.indexOf(address);
+      expect(at).toBeGreaterThan(0);
+      bytes[at] = (bytes[at] ?? 0) ^ 1;
+      await writeFile(path, bytes);
+    }
+    return folder;
+  }
+
+  async function jsonOf(path: string): Promise<Record<string, unknown>> {
+    return JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  }
+
+  test("check names each body; export saves it with what can be known, apart from what may be sent", async () => {
+    const folder = await brokenSpool();
+    const checked = await spoolCommand(["check", folder]);
+    expect(checked.code).toBe(1);
+    expect(checked.out).toContain(
+      `LOST     ${nthId(1)}: ${LARGE.length} bytes in ${nthId(1)}.msg: its envelope is lost`,
+    );
+    expect(checked.out).toContain(`LOST     ${nthId(2)}: `);
+    expect(checked.out).not.toContain(`LOST     ${nthId(3)}`);
+
+    const target = join(root, "saved");
+    const saved = await spoolCommand(["export", folder, target]);
+    expect(saved).toMatchObject({ code: 1, err: expect.stringContaining("1 of 1 messages saved") });
+    expect(saved.err).toContain("2 bodies without envelope saved in");
+    expect((await readdir(join(target, "lost"))).toSorted()).toEqual(
+      [1, 2].flatMap((n) => [`${nthId(n)}.eml`, `${nthId(n)}.json`]),
+    );
+    expect(await readFile(join(target, "lost", `${nthId(1)}.eml`), "latin1")).toBe(LARGE);
+    expect(await jsonOf(join(target, "lost", `${nthId(1)}.json`))).toMatchObject({
+      envelope: "lost",
+      acceptedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      sizeBytes: LARGE.length,
+      header: {
+        received: [expect.stringContaining("app.example.test")],
+        from: ["sender@example.test"],
+        to: ["one@inbox.test"],
+        subject: ["large"],
+      },
+      from: null,
+      recipients: [],
+    });
+    // The journal of its segment has the envelope, and the log who got it already.
+    expect(await jsonOf(join(target, "lost", `${nthId(2)}.json`))).toMatchObject({
+      envelope: "asAccepted",
+      from: "sender@example.test",
+      recipients: [
+        { address: "two@inbox.test", state: "delivered" },
+        { address: "too@inbox.test", state: "waiting" },
+      ],
+    });
+    const manifest = (await readFile(join(target, "manifest.jsonl"), "utf8")).trimEnd().split("\n");
+    expect(manifest.map((line) => JSON.parse(line) as object)).toMatchObject([
+      { id: nthId(4), file: `${nthId(4)}.eml`, envelope: "whole" },
+      { id: nthId(2), file: `lost/${nthId(2)}.eml`, envelope: "asAccepted" },
+      { id: nthId(1), file: `lost/${nthId(1)}.eml`, envelope: "lost" },
+    ]);
+  });
+
+  test("import takes none of them by itself, and one without its envelope only when it is said where it goes", async () => {
+    const folder = await brokenSpool();
+    const target = join(root, "saved");
+    const stream = await spoolCommand(["export", folder, "-"]);
+    await spoolCommand(["export", folder, target]);
+    for (const [from, other] of [
+      [target, "from-folder"],
+      ["-", "from-stream"],
+    ] as const) {
+      const imported = await spoolCommand(["import", from, join(root, other)], stream.out);
+      expect(imported).toMatchObject({ code: 0, out: expect.stringContaining("1 messages added") });
+    }
+
+    const other = join(root, "from-folder");
+    const lost = join(target, "lost");
+    const refused = await spoolCommand(["import", lost, other]);
+    expect(refused.code).toBe(1);
+    expect(refused.err).toMatch(/its envelope is lost\. Write "from" and "recipients"/);
+    expect(refused.out).toContain("1 messages added");
+
+    const path = join(lost, `${nthId(1)}.json`);
+    const about = await jsonOf(path);
+    await writeFile(
+      path,
+      JSON.stringify({ ...about, from: "sender@example.test", recipients: ["no address"] }),
+    );
+    expect((await spoolCommand(["import", lost, other])).code).toBe(1);
+    await writeFile(
+      path,
+      JSON.stringify({ ...about, from: "sender@example.test", recipients: ["ONE@Inbox.test"] }),
+    );
+    expect(await spoolCommand(["import", lost, other])).toMatchObject({ code: 0 });
+    const life = await lives(other);
+    expect(life.messages.find(({ id }) => id === nthId(1))).toMatchObject({
+      envelope: { from: "sender@example.test" },
+      sizeBytes: LARGE.length,
+      headerBytes: LARGE.indexOf("\r\n\r\n") + 4,
+      recipients: [{ address: "ONE@Inbox.test", domain: "inbox.test", state: { kind: "waiting" } }],
+    });
+    expect(life.contents.get(nthId(1))).toBe(LARGE);
+    expect(life.messages.map(({ id }) => id).toSorted()).toEqual([1, 2, 4].map(nthId));
+    await life.spool.close();
+  });
+
+  test("the same when a relay ran on it meanwhile, and when it set the message aside itself", async () => {
+    const folder = await brokenSpool();
+    const first = await lives(folder, { checkpointBytes: 500 });
+    expect(first.messages.map(({ id }) => id)).toEqual([nthId(4)]);
+    // A checkpoint stands for the damaged log, and nothing but a note tells of it any more.
+    const damagedLog = "metadata-0000000001.log.damaged";
+    for (let n = 10; !(await readdir(folder)).includes(damagedLog); n++)
+      await put(first.spool, nthId(n), small(n));
+    await first.spool.close();
+    expect(await jsonOf(join(folder, "damage.json"))).toMatchObject({ files: ["metadata-0000000001.log"] });
+    expect((await spoolCommand(["check", folder])).out).toContain("DAMAGED  damage.json: ");
+    const target = join(root, "saved");
+    expect(await spoolCommand(["export", folder, target])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("2 bodies without envelope saved"),
+    });
+
+    const stage = await fileStage({ inlineBytes: 40 });
+    const spool = await stage.open();
+    await spool.recover();
+    await put(spool, nthId(1), LARGE);
+    const log = join(stage.directory(), "metadata-0000000001.log");
+    const bytes = await readFile(log);
+    const at = bytes.indexOf("rcpt@inbox.test");
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    await writeFile(log, bytes);
+    await spool.load([nthId(1)]);
+    await spool.close();
+    const checked = await spoolCommand(["check", stage.directory()]);
+    expect(checked).toMatchObject({ code: 1, out: expect.stringContaining(`LOST     ${nthId(1)}`) });
+    expect(checked.out).toContain("set aside");
+    await spoolCommand(["export", stage.directory(), join(root, "aside")]);
+    expect(await readFile(join(root, "aside", "lost", `${nthId(1)}.eml`), "latin1")).toBe(LARGE);
+    expect(await jsonOf(join(root, "aside", "lost", `${nthId(1)}.json`))).toMatchObject({
+      envelope: "lost",
+      remains: expect.arrayContaining([expect.stringContaining("cpt@inbox.test")]),
+    });
+    await stage.remove();
+  });
+
+  test("a log that is missing altogether is damage, too", async () => {
+    const folder = await brokenSpool();
+    const { spool } = await lives(folder);
+    await spool.close();
+    await rm(join(folder, "damage.json"));
+    await rm(join(folder, "metadata-0000000001.log"));
+    const checked = await spoolCommand(["check", folder]);
+    expect(checked.out).toContain("DAMAGED  metadata-0000000001.log: it is missing");
+    expect(checked.out).toContain(`LOST     ${nthId(4)}`);
+  });
+});

@@ -1,0 +1,195 @@
+/**
+ * A damaged byte in the logs, really flipped: what can be made whole is, what cannot is set aside and kept, and
+ * nothing else suffers. The spool goes on, checkpoints and restarts among it.
+ */
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import { contentOf, fileStage, nthId, put } from "../../../test/contract/spool/harness.ts";
+import { recipient } from "../../../test/support/queuedMessage.ts";
+import { recoverAll } from "../../../test/support/spool/recoverAll.ts";
+import type { RecipientState } from "../../message.ts";
+import { nodeFiles } from "../files.ts";
+import { type Spool, SpoolError } from "../spool.ts";
+import { readAside } from "./aside.ts";
+
+type FileStage = Awaited<ReturnType<typeof fileStage>>;
+let stage: FileStage;
+let spool: Spool;
+
+/** Everything over 40 bytes has a file of its own: its envelope is in the log only. */
+const limits = { inlineBytes: 40, checkpointBytes: 3000 };
+const LARGE = "in a file of its own, for it is large: ".repeat(10);
+
+beforeEach(async () => {
+  stage = await fileStage(limits);
+  spool = await stage.open();
+  await spool.recover();
+});
+afterEach(() => stage.remove());
+
+async function filesLike(pattern: RegExp): Promise<string[]> {
+  return (await readdir(stage.directory())).filter((name) => pattern.test(name)).toSorted();
+}
+
+/** Flips a bit where `what` stands; says in how many files it was found. */
+async function garble(pattern: RegExp, what: string): Promise<number> {
+  let found = 0;
+  for (const name of await filesLike(pattern)) {
+    const path = join(stage.directory(), name);
+    const bytes = await readFile(path);
+    const at = bytes.indexOf(what);
+    if (at < 0) continue;
+    found++;
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    await writeFile(path, bytes);
+  }
+  return found;
+}
+
+async function record(id: string, index: number, state: RecipientState, attempts = 1): Promise<void> {
+  await spool.record([{ id, changes: [{ index, recipient: { state, attempts, last: null } }] }]);
+}
+
+/** Mail comes and goes until a checkpoint stands for what is there now. */
+async function untilCheckpoint(): Promise<void> {
+  const before = await filesLike(/^checkpoint-/);
+  for (let n = 500; n < 540; n++) {
+    await put(spool, nthId(n), "x");
+    await record(nthId(n), 0, { kind: "delivered", at: 1 });
+  }
+  await vi.waitFor(async () => {
+    const after = await filesLike(/^checkpoint-.*log$/);
+    expect(after.length > 0 && after.join() !== before.join()).toBe(true);
+  });
+}
+
+const to = (address: string) => ({ recipients: [recipient({ address })] });
+
+describe("an envelope that is damaged while the relay runs", () => {
+  test("is set aside with its content; checkpoints succeed, and no other message suffers", async () => {
+    await put(spool, nthId(1), LARGE, to("one@inbox.test"));
+    await put(spool, nthId(2), LARGE, to("two@inbox.test"));
+    await put(spool, nthId(3), "small", to("three@inbox.test"));
+    expect(await garble(/^metadata-/, "one@inbox.test")).toBe(1);
+    await untilCheckpoint();
+
+    expect(spool.setAside).toMatchObject([
+      {
+        id: nthId(1),
+        sizeBytes: LARGE.length,
+        reason: expect.stringMatching(/byte \d+ of metadata-.*damaged/),
+      },
+    ]);
+    expect(await filesLike(/^metadata-0000000001/)).toEqual([]);
+    const [first, second, third] = await spool.load([nthId(1), nthId(2), nthId(3)]);
+    expect(first).toBeNull();
+    expect(second).toMatchObject({ recipients: [{ address: "two@inbox.test" }] });
+    expect(third).toMatchObject({ recipients: [{ address: "three@inbox.test" }] });
+    expect(await contentOf(spool, nthId(2))).toBe(LARGE);
+
+    // After a restart it is known still, and nothing is damaged any more.
+    spool = await stage.openAfterKill();
+    const { messages, damagedBytes } = await recoverAll(spool);
+    expect(messages.map(({ id }) => id)).toEqual([nthId(2), nthId(3)]);
+    expect(damagedBytes).toBe(0);
+    expect(spool.setAside.map(({ id }) => id)).toEqual([nthId(1)]);
+    const file = await readAside(nodeFiles, join(stage.directory(), `${nthId(1)}.aside`), nthId(1));
+    expect(file.isWhole).toBe(true);
+    expect(file.envelope.toString("latin1")).toContain("ne@inbox.test");
+    const content: Buffer[] = [];
+    for await (const block of file.content()) if (!(block instanceof Error)) content.push(block);
+    expect(Buffer.concat(content).toString()).toBe(LARGE);
+  });
+
+  test("is set aside as well when its turn comes before any checkpoint", async () => {
+    await put(spool, nthId(1), LARGE, to("one@inbox.test"));
+    await put(spool, nthId(2), LARGE, to("two@inbox.test"));
+    expect(await garble(/^metadata-/, "one@inbox.test")).toBe(1);
+
+    const [first, second] = await spool.load([nthId(1), nthId(2)]);
+    expect(first).toBeInstanceOf(SpoolError);
+    expect(second).toMatchObject({ id: nthId(2) });
+    await vi.waitFor(() => expect(spool.setAside.map(({ id }) => id)).toEqual([nthId(1)]));
+    await vi.waitFor(async () => expect(await spool.load([nthId(1)])).toEqual([null]));
+    // Its content is in the file that keeps it, and no longer in its own.
+    await vi.waitFor(async () => expect(await filesLike(/\.msg$/)).toEqual([`${nthId(2)}.msg`]));
+  });
+
+  test("is taken from the journal of its segment, and who got the message already gets it no more", async () => {
+    const recipients = ["one@inbox.test", "two@inbox.test"].map((address) => recipient({ address }));
+    await put(spool, nthId(1), "small", { recipients });
+    await record(nthId(1), 0, { kind: "delivered", at: 5 });
+    await untilCheckpoint();
+    expect(await garble(/^checkpoint-/, "one@inbox.test")).toBe(1);
+
+    const [message] = await spool.load([nthId(1)]);
+    expect(message).toMatchObject({
+      recipients: [
+        { address: "one@inbox.test", state: { kind: "delivered" } },
+        { address: "two@inbox.test", state: { kind: "waiting" } },
+      ],
+    });
+    await untilCheckpoint();
+    expect(spool.setAside).toEqual([]);
+    spool = await stage.openAfterKill();
+    const { messages, damagedBytes } = await recoverAll(spool);
+    expect(messages).toEqual([message]);
+    expect(damagedBytes).toBe(0);
+  });
+
+  test("costs an update only what that update said, but for who is final", async () => {
+    const recipients = ["one@inbox.test", "two@inbox.test"].map((address) => recipient({ address }));
+    await put(spool, nthId(1), LARGE, { recipients });
+    const said = { at: 1, source: null, host: null, code: 450, enhanced: null, text: "not now", rule: "x" };
+    await spool.record([
+      {
+        id: nthId(1),
+        changes: [
+          { index: 0, recipient: { state: { kind: "delivered", at: 5 }, attempts: 1, last: said } },
+          { index: 1, recipient: { state: { kind: "waiting", dueAt: 9 }, attempts: 1, last: said } },
+        ],
+      },
+    ]);
+    expect(await garble(/^metadata-/, "not now")).toBe(1);
+
+    expect(await spool.load([nthId(1)])).toMatchObject([
+      {
+        recipients: [{ state: { kind: "delivered" } }, { state: { kind: "waiting", dueAt: 0 }, attempts: 0 }],
+      },
+    ]);
+    await untilCheckpoint();
+    expect(spool.setAside).toEqual([]);
+  });
+});
+
+test("logs that are found damaged at a start are kept, with all that may belong to what they held", async () => {
+  await put(spool, nthId(1), LARGE, to("one@inbox.test"));
+  await put(spool, nthId(2), LARGE, to("two@inbox.test"));
+  await record(nthId(2), 0, { kind: "waiting", dueAt: 7 });
+  await put(spool, nthId(3), "small", to("three@inbox.test"));
+  expect(await garble(/^metadata-/, "one@inbox.test")).toBe(1);
+
+  for (let life = 1; life <= 3; life++) {
+    spool = await stage.openAfterKill();
+    const { messages, damagedBytes } = await recoverAll(spool);
+    expect(messages.map(({ id }) => id)).toEqual([nthId(2), nthId(3)]);
+    expect(damagedBytes).toBeGreaterThan(0);
+    await untilCheckpoint();
+  }
+  await record(nthId(3), 0, { kind: "delivered", at: 1 });
+  await spool.close();
+  expect(await filesLike(/^metadata-.*damaged$/)).toHaveLength(1);
+  expect(await filesLike(/\.msg$/)).toEqual([`${nthId(1)}.msg`, `${nthId(2)}.msg`]);
+  expect(await filesLike(/^content-0000000001/)).toHaveLength(1);
+
+  // Somebody has looked: what nobody needs goes at the next start.
+  for (const name of await filesLike(/^damage\.json$|\.damaged$/))
+    await nodeFiles.remove(join(stage.directory(), name));
+  spool = await stage.open();
+  expect(await recoverAll(spool)).toMatchObject({ damagedBytes: 0 });
+  await vi.waitFor(async () => expect(await filesLike(/\.msg$/)).toEqual([`${nthId(2)}.msg`]));
+  expect(await filesLike(/^content-0000000001/)).toEqual([]);
+});
