@@ -1,7 +1,7 @@
 /**
  * Power loss at every kind of instant, on a file system that forgets what was not synced: several lives on
  * one folder, each ending at a random operation. What was promised is there with its bytes, what was
- * finished is gone, and what was refused does not come back.
+ * finished is gone, and what was refused does not come back, once the spool has begun a new log.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -33,6 +33,14 @@ interface Book {
 
 /** Lives until the files die: accepts and finishes at random, several at a time. */
 async function live(spool: Spool, book: Book, random: Random, isDead: () => boolean): Promise<void> {
+  /** Refused, and not yet cut off by the header of the next log: a death now may bring them back (ADR 0002). */
+  const refusing = new Set<string>();
+  const mend = async () => {
+    await spool.probe();
+    if (isDead() || spool.health.state !== "Ok") return;
+    for (const id of refusing) book.fates.set(id, "refused");
+    refusing.clear();
+  };
   const accept = async () => {
     const id = nthId(book.next++);
     const content = `${id} `.repeat(Math.floor(random.draw() ** 3 * 40));
@@ -46,7 +54,7 @@ async function live(spool: Spool, book: Book, random: Random, isDead: () => bool
       book.fates.set(id, "accepted");
     } catch (error) {
       await writer.abort();
-      if (!isDead()) book.fates.set(id, "refused");
+      if (!isDead()) refusing.add(id);
       throw error;
     }
   };
@@ -70,7 +78,7 @@ async function live(spool: Spool, book: Book, random: Random, isDead: () => bool
       try {
         await (choice < 0.5 ? accept() : choice < 0.9 ? finish() : use());
       } catch {
-        if (!isDead()) await spool.probe();
+        if (!isDead()) await mend();
       }
     }
   };
