@@ -29,12 +29,19 @@ export interface ServiceParts {
   readonly configOutcome: (outcome: "applied" | "refused") => void;
 }
 
+/** What was refused for a port is tried again, with doubling pauses: whoever has the port may let go of it. */
+const AGAIN = { firstMs: 1000, longestMs: 60_000 } as const;
+
 export class RelayService {
   readonly #parts: ServiceParts;
   readonly #startedAt: string;
   #inForce: GoodConfig | null = null;
   #refusal: string | null = null;
   #stopping = false;
+  /** One configuration after the other. */
+  #following: Promise<void> = Promise.resolve();
+  #latest: ConfigRead | null = null;
+  #cancelAgain = () => {};
 
   constructor(parts: ServiceParts) {
     this.#parts = parts;
@@ -45,9 +52,20 @@ export class RelayService {
     return this.#inForce;
   }
 
-  /** Puts a configuration in force, or keeps the last good one and remembers why. Never rejects. */
-  async follow(read: ConfigRead): Promise<void> {
+  /**
+   * Puts a configuration in force, or keeps the last good one and remembers why. A sound one that could not be
+   * put in force (a port that is taken) is tried again until there is another. Never rejects.
+   */
+  follow(read: ConfigRead): Promise<void> {
+    this.#latest = read;
+    this.#cancelAgain();
+    this.#following = this.#following.then(() => this.#follow(read, AGAIN.firstMs));
+    return this.#following;
+  }
+
+  async #follow(read: ConfigRead, againMs: number): Promise<void> {
     const { log, podName, engine, receiver, resolver, signing, configOutcome } = this.#parts;
+    if (this.#latest !== read) return undefined;
     if (!read.ok) return this.#refuse(read.reason);
     const before = this.#inForce;
     try {
@@ -59,7 +77,8 @@ export class RelayService {
       ]);
     } catch (error) {
       if (before !== null) await this.#restore(before);
-      return this.#refuse(error instanceof Error ? error.message : String(error));
+      this.#refuse(error instanceof Error ? error.message : String(error));
+      return this.#tryAgain(read, againMs);
     }
     signing.apply(read.config, read.files);
     this.#inForce = read;
@@ -75,6 +94,7 @@ export class RelayService {
   /** From here on the relay is not ready; the stop itself is main.ts's order. */
   stopping(): void {
     this.#stopping = true;
+    this.#cancelAgain();
   }
 
   readonly ready: Check = () => {
@@ -115,7 +135,17 @@ export class RelayService {
     });
   }
 
+  #tryAgain(read: GoodConfig, afterMs: number): void {
+    if (this.#stopping || this.#latest !== read) return;
+    this.#cancelAgain = this.#parts.clock.after(afterMs, () => {
+      const nextMs = Math.min(2 * afterMs, AGAIN.longestMs);
+      this.#following = this.#following.then(() => this.#follow(read, nextMs));
+    });
+  }
+
   #refuse(reason: string): void {
+    // Tried again to the same end: that was said before.
+    if (this.#refusal === reason.slice(0, 2048)) return;
     this.#refusal = reason.slice(0, 2048);
     this.#parts.configOutcome("refused");
     this.#parts.log.error("configuration refused; the last good one stays in force", {

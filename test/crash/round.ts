@@ -97,6 +97,7 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
 
   const powerLosses: PowerLoss[] = [];
   const diseases = new Map<string, number>();
+  const said: string[] = [];
   let isEmpty = false;
   load.go();
   try {
@@ -139,11 +140,13 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
     await load.end();
     const last = begin();
     isEmpty = await drain(last, target, ledger, sink, options.patienceMs ?? DRAIN_PATIENCE_MS);
+    if (!isEmpty) said.push(`the relay says ${(await target.says?.()) ?? "nothing"}; ${last.output()}`);
     await last.stop();
   } finally {
     await load.end();
   }
-  return { ...ledger.close(isEmpty), refused: load.refused, diseases, powerLosses };
+  const { totals, troubles } = ledger.close(isEmpty);
+  return { totals, troubles: [...said, ...troubles], refused: load.refused, diseases, powerLosses };
 }
 
 interface Disease {

@@ -3,8 +3,10 @@
  * process (with its descendants) that is killed with -9 and started again on the same folders.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 
@@ -12,7 +14,7 @@ import { bootVariables, configFiles, STATUS_PORT, statusPaths } from "../../rela
 import type { RelayReport } from "../../relay/contract/report.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { peerProgram } from "../support/peers/debian.ts";
-import { freePort, runProgram } from "../support/peers/program.ts";
+import { runProgram } from "../support/peers/program.ts";
 import { startPostfix, tunedRelaySettings } from "../support/peers/postfix.ts";
 import { POD, smarthostRoute, testConfig } from "../support/relayProcess.ts";
 import { bundleRelay } from "./points/bundle.ts";
@@ -57,6 +59,8 @@ export interface Target extends AsyncDisposable {
   start(options: StartOptions): Life;
   /** Whether its queue is empty; null when only the sink can tell. */
   isEmpty(): Promise<boolean | null>;
+  /** Why it does not go on, in its own words, for one that is stuck. */
+  says?(): Promise<string>;
 }
 
 export type TargetKind = (world: {
@@ -101,7 +105,7 @@ export const ours: TargetKind = async ({ sinkPort, folder, shared }) => {
   const configDir = join(directory, "config");
   const spool = join(directory, "spool");
   for (const path of [configDir, spool]) await mkdir(path);
-  const { port, statusPort } = await portPair();
+  const [port, statusPort] = [await claimPort(), await claimPort()];
   const shift = statusPort - STATUS_PORT;
   const config = testConfig({
     listenerPort: port - shift,
@@ -150,16 +154,28 @@ export const ours: TargetKind = async ({ sinkPort, folder, shared }) => {
       }),
     async isEmpty() {
       try {
-        const response = await fetch(`http://127.0.0.1:${statusPort}${statusPaths.report}`);
-        const report = (await response.json()) as RelayReport;
+        const report = await reportOf(statusPort);
         return report.appliedRevision !== null && report.queue.messages === 0;
       } catch {
         return false;
       }
     },
+    async says() {
+      try {
+        const { appliedRevision, refusal, notReadyReason, queue } = await reportOf(statusPort);
+        return JSON.stringify({ appliedRevision, refusal, notReadyReason, queue });
+      } catch (error) {
+        return `no report: ${String(error)}`;
+      }
+    },
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   };
 };
+
+async function reportOf(statusPort: number): Promise<RelayReport> {
+  const response = await fetch(`http://127.0.0.1:${statusPort}${statusPaths.report}`);
+  return (await response.json()) as RelayReport;
+}
 
 /** Folders of Postfix's queue that hold messages, and what it remembers of their recipients. */
 const postfixQueues = ["maildrop", "incoming", "active", "deferred", "hold", "corrupt", "defer", "bounce"];
@@ -362,11 +378,29 @@ function processes(): { pid: number; parent: number; group: number; session: num
 }
 
 /** The listener's port and the status server's, so far apart that the shifted numbers stay ports. */
-async function portPair(): Promise<{ port: number; statusPort: number }> {
-  for (;;) {
-    const statusPort = await freePort();
-    const port = await freePort();
-    const unshifted = port - (statusPort - STATUS_PORT);
-    if (unshifted >= 1024 && unshifted <= 65_535 && port !== statusPort) return { port, statusPort };
+const claimed = new Set<number>();
+
+/**
+ * A port that is this round's for as long as the run lasts. A relay that is killed leaves it free for a moment: below
+ * the system's own range (32768 on Linux) no connection gets it then, and no other lane.
+ */
+async function claimPort(): Promise<number> {
+  for (let port = 12_000 + (process.pid % 500) * 20; port < 32_000; port++) {
+    if (claimed.has(port) || !(await isFree(port))) continue;
+    claimed.add(port);
+    return port;
   }
+  throw new Error("Cannot find a free port below 32000.");
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const listening = new Promise<boolean>((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => resolve(true));
+  });
+  if (!(await listening)) return false;
+  server.close();
+  await once(server, "close");
+  return true;
 }
