@@ -43,6 +43,8 @@ interface StepResult {
   readonly note?: string;
   /** Where it ran beside others: the time it took itself. */
   readonly seconds?: number;
+  /** A part that goes on beside the steps that follow, and is told at the end. */
+  readonly rest?: { readonly name: string; readonly done: Promise<StepResult & { readonly output: string }> };
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "smtp-relay-tests-"));
@@ -65,7 +67,6 @@ const steps: readonly Step[] = [
     "--state",
     join(scratch, "quickstart"),
   ]),
-  crashStep(),
   imageSuite(),
   suiteWith("charts", "the chart's judges", async (print) => {
     const { provideChartPrograms } = await import("./support/charts/helm.ts");
@@ -79,8 +80,13 @@ const steps: readonly Step[] = [
       return await provideCluster(print, ["helm"]);
     },
     // Both wait more than they work: for API servers that come back, for pods that start.
-    async () => together(await Promise.all(["api", "node"].map(runSuite))),
+    async () => {
+      const rest = { name: "cluster node", done: runSuiteUnseen("node") };
+      return { ...(await runSuite("api")), rest };
+    },
   ),
+  // While the cluster's node has its last pods started and stopped.
+  crashStep(),
 ];
 
 const { values } = parseArgs({
@@ -116,6 +122,7 @@ const rows: string[] = [];
 /** Said once more at the very end: what comes before it is long. */
 const failures: string[] = [];
 let allOk = true;
+const goingOn: NonNullable<StepResult["rest"]>[] = [];
 // The tools run one after the other on one core, unseen; the suites go on beside them and are seen working.
 let before: Promise<unknown> = Promise.resolve();
 for (const step of chosen) if (step.startAfter !== undefined) before = step.startAfter(before);
@@ -124,20 +131,17 @@ const inOrder = chosen.toSorted(
   (a, b) => Number(a.startAfter !== undefined) - Number(b.startAfter !== undefined),
 );
 for (const step of inOrder) {
-  console.log(`\n── ${step.name} ${"─".repeat(Math.max(0, 76 - step.name.length))}`);
+  announce(step.name);
   const started = performance.now();
   const result = await step.run();
-  const seconds = (result.seconds ?? (performance.now() - started) / 1000).toFixed(1);
-  // A tool without counts of its own is one proof.
-  const counts = result.counts ?? { passed: result.ok ? 1 : 0, failed: result.ok ? 0 : 1, skipped: 0 };
-  totals.passed += counts.passed;
-  totals.failed += counts.failed + (!result.ok && counts.failed === 0 ? 1 : 0);
-  totals.skipped += counts.skipped;
-  allOk &&= result.ok;
-  const verdict = result.ok ? (result.note === undefined ? "ok" : "skipped") : "FAILED";
-  rows.push(
-    `  ${step.name.padEnd(14)} ${verdict.padEnd(8)} ${seconds.padStart(7)} s   ${result.note ?? `${counts.passed} passed`}`,
-  );
+  tally(step.name, result, (performance.now() - started) / 1000);
+  if (result.rest !== undefined) goingOn.push(result.rest);
+}
+for (const { name, done } of goingOn) {
+  announce(name);
+  const result = await done;
+  process.stdout.write(result.output);
+  tally(name, result, 0);
 }
 rmSync(scratch, { recursive: true, force: true });
 
@@ -146,6 +150,24 @@ console.log(`\n── where the time went ${"─".repeat(57)}\n${rows.join("\n")
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : "";
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
 process.exitCode = allOk ? 0 : 1;
+
+function announce(name: string): void {
+  console.log(`\n── ${name} ${"─".repeat(Math.max(0, 76 - name.length))}`);
+}
+
+function tally(name: string, result: StepResult, took: number): void {
+  const seconds = (result.seconds ?? took).toFixed(1);
+  // A tool without counts of its own is one proof.
+  const counts = result.counts ?? { passed: result.ok ? 1 : 0, failed: result.ok ? 0 : 1, skipped: 0 };
+  totals.passed += counts.passed;
+  totals.failed += counts.failed + (!result.ok && counts.failed === 0 ? 1 : 0);
+  totals.skipped += counts.skipped;
+  allOk &&= result.ok;
+  const verdict = result.ok ? (result.note === undefined ? "ok" : "skipped") : "FAILED";
+  rows.push(
+    `  ${name.padEnd(14)} ${verdict.padEnd(8)} ${seconds.padStart(7)} s   ${result.note ?? `${counts.passed} passed`}`,
+  );
+}
 
 /** Runs a program of ours or of node_modules with our Node, output straight to the terminal. */
 function node(args: readonly string[]): Promise<boolean> {
@@ -212,19 +234,32 @@ interface Told {
 }
 
 async function runSuite(project: string): Promise<{ ok: boolean; counts: Counts }> {
-  const results = join(scratch, `${project}.json`);
-  const ok = await node([
-    join(root, "node_modules", ".bin", "vitest"),
-    "run",
-    "--project",
-    project,
-    "--reporter=dot",
-    "--reporter=json",
-    `--outputFile.json=${results}`,
-  ]);
+  const ok = await node(suiteCommand(project));
+  return { ok, counts: countsOf(project, ok) };
+}
+
+/** The same in the background, its output kept for later. */
+async function runSuiteUnseen(
+  project: string,
+): Promise<{ ok: boolean; counts: Counts; seconds: number; output: string }> {
+  const ended = await capture(suiteCommand(project));
+  return { ...ended, counts: countsOf(project, ended.ok) };
+}
+
+function resultsOf(project: string): string {
+  return join(scratch, `${project}.json`);
+}
+
+function suiteCommand(project: string): readonly string[] {
+  const vitest = join(root, "node_modules", ".bin", "vitest");
+  const report = ["--reporter=dot", "--reporter=json", `--outputFile.json=${resultsOf(project)}`];
+  return [vitest, "run", "--project", project, ...report];
+}
+
+function countsOf(project: string, ok: boolean): Counts {
   const counts = { passed: 0, failed: ok ? 0 : 1, skipped: 0 };
   try {
-    const told = JSON.parse(readFileSync(results, "utf8")) as Told;
+    const told = JSON.parse(readFileSync(resultsOf(project), "utf8")) as Told;
     counts.passed = told.numPassedTests;
     counts.failed = told.numFailedTests;
     counts.skipped = told.numPendingTests + told.numTodoTests;
@@ -238,15 +273,7 @@ async function runSuite(project: string): Promise<{ ok: boolean; counts: Counts 
   } catch {
     // No result file: the run broke before it could tell; `ok` is false then.
   }
-  return { ok, counts };
-}
-
-function together(results: readonly { ok: boolean; counts: Counts }[]): StepResult {
-  const counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const result of results) {
-    for (const key of ["passed", "failed", "skipped"] as const) counts[key] += result.counts[key];
-  }
-  return { ok: results.every(({ ok }) => ok), counts };
+  return counts;
 }
 
 /** Tests with Debian's programs. */
