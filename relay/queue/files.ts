@@ -151,3 +151,17 @@ function dropBytes(buffers: readonly Uint8Array[], count: number): Uint8Array[] 
   }
   return left;
 }
+
+/** Opens a file that is there, and closes it whatever becomes of its use. */
+export async function withFile<T>(
+  files: Files,
+  path: string,
+  use: (file: StoredFile) => Promise<T>,
+): Promise<T> {
+  const file = await files.open(path);
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}

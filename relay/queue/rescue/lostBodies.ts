@@ -10,7 +10,7 @@
 import { join } from "node:path";
 
 import type { MessageId, QueuedMessage } from "../../message.ts";
-import type { Files, StoredFile } from "../files.ts";
+import { type Files, withFile } from "../files.ts";
 import { asideId, readAside } from "../log/aside.ts";
 import { BLOCK_BYTES, storedBytes } from "../log/contentBlocks.ts";
 import { readBlock } from "../log/contentReader.ts";
@@ -256,13 +256,4 @@ function contentIn(stored: number): number {
 function segmentOf(name: string): number | null {
   const match = /^content-(\d{10})\.seg$/.exec(name);
   return match === null ? null : Number(match[1]);
-}
-
-async function withFile<T>(files: Files, path: string, use: (file: StoredFile) => Promise<T>): Promise<T> {
-  const file = await files.open(path);
-  try {
-    return await use(file);
-  } finally {
-    await file.close();
-  }
 }

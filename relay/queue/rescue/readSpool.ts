@@ -6,7 +6,7 @@
 import { join } from "node:path";
 
 import type { Instant, MessageId, QueuedMessage } from "../../message.ts";
-import type { Files, StoredFile } from "../files.ts";
+import { type Files, type StoredFile, withFile } from "../files.ts";
 import { BLOCK_BYTES, storedBytes } from "../log/contentBlocks.ts";
 import { readBlock } from "../log/contentReader.ts";
 import { FRAME_BYTES, frameSays } from "../log/contentStore.ts";
@@ -296,14 +296,5 @@ async function birthOf(files: Files, path: string): Promise<Instant | null> {
     return Number.isNaN(at) ? null : at;
   } catch {
     return null;
-  }
-}
-
-async function withFile<T>(files: Files, path: string, use: (file: StoredFile) => Promise<T>): Promise<T> {
-  const file = await files.open(path);
-  try {
-    return await use(file);
-  } finally {
-    await file.close();
   }
 }
