@@ -7,6 +7,8 @@
  */
 import { createHash, hash, type Hash } from "node:crypto";
 
+import { firstBelow, scannable } from "./byteScan.ts";
+
 export interface BodyHash {
   /** Takes the next bytes of the body, cut anywhere. */
   update(chunk: Uint8Array): void;
@@ -44,13 +46,16 @@ class RelaxedBodyHash implements BodyHash {
 
   update(chunk: Uint8Array): void {
     this.#mustRun();
+    const bytes = scannable(chunk);
     let index = 0;
     while (index < chunk.length) {
       const byte = chunk[index] as number;
-      // Most bytes are in words: a loop of their own spares them the states.
+      // Most of a body is canonical as it stands: it is copied as it stands, without the states.
       if (byte > SPACE && !this.#carriageReturn) {
         if (this.#lineEnds > 0 || this.#space) this.#putHeldBack();
-        index = this.#putWord(chunk, index);
+        const end = canonicalEnd(bytes, index);
+        this.#putText(chunk, index, end);
+        index = end;
       } else {
         this.#step(byte);
         index++;
@@ -94,20 +99,17 @@ class RelaxedBodyHash implements BodyHash {
     else this.#text(byte);
   }
 
-  /** Takes the printing bytes from `start` on; the offset behind them, or behind what the output takes. */
-  #putWord(chunk: Uint8Array, start: number): number {
+  /** Takes the bytes from `start` to `end` as they are. */
+  #putText(chunk: Uint8Array, start: number, end: number): void {
     this.#hasText = true;
-    if (this.#filled === OUTPUT_BYTES) this.#drain();
-    const output = this.#output;
-    let filled = this.#filled;
-    let index = start;
-    for (; index < chunk.length && filled < OUTPUT_BYTES; index++) {
-      const byte = chunk[index] as number;
-      if (byte <= SPACE) break;
-      output[filled++] = byte;
+    let from = start;
+    while (from < end) {
+      if (this.#filled === OUTPUT_BYTES) this.#drain();
+      const to = Math.min(end, from + OUTPUT_BYTES - this.#filled);
+      this.#output.set(chunk.subarray(from, to), this.#filled);
+      this.#filled += to - from;
+      from = to;
     }
-    this.#filled = filled;
-    return index;
   }
 
   #text(byte: number): void {
@@ -134,5 +136,23 @@ class RelaxedBodyHash implements BodyHash {
     this.#hash ??= createHash("sha256");
     this.#hash.update(this.#output);
     this.#filled = 0;
+  }
+}
+
+/**
+ * How far the text that begins at `start` stands as its canonical form has it: words, single spaces between
+ * words, single line ends between words. The offset behind its last word, or behind the chunk.
+ */
+function canonicalEnd(bytes: DataView, start: number): number {
+  const length = bytes.byteLength;
+  let at = start;
+  for (;;) {
+    at = firstBelow(bytes, at, SPACE + 1);
+    if (at === length) return at;
+    let next = at + 1;
+    if (bytes.getUint8(at) === CR && next < length && bytes.getUint8(next) === LF) next++;
+    else if (bytes.getUint8(at) !== SPACE) return at;
+    if (next === length || bytes.getUint8(next) <= SPACE) return at;
+    at = next + 1;
   }
 }

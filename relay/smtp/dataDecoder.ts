@@ -7,6 +7,7 @@
  * bare CR or LF neither ends a line nor passes: the first fault is kept, the rest is read over to the true
  * end, and the message is refused.
  */
+import { firstBelow, scannable } from "./byteScan.ts";
 
 /** RFC 5321 §4.5.3.1.6 and RFC 5322 §2.1.1: 1000 octets with CRLF. */
 export const LONGEST_LINE_BYTES = 998;
@@ -21,6 +22,8 @@ const NUL = 0x00;
 const LF = 0x0a;
 const CR = 0x0d;
 const DOT = 0x2e;
+/** Below it are NUL, LF and CR, and a few that mean nothing here. */
+const LOWEST_PLAIN = CR + 1;
 
 /** Where in a line the next byte stands. `Dot` and `DotCr` hold back what may be the end. */
 type Place = "LineStart" | "Dot" | "DotCr" | "InLine" | "Cr" | "Ended";
@@ -41,7 +44,7 @@ export class DataDecoder {
    * Returns how many bytes up to and including the end belong to this message, or -1 when it goes on.
    */
   feed(chunk: Buffer, emit: (piece: Buffer) => void): number {
-    const next = new NextBytes(chunk);
+    const bytes = scannable(chunk);
     let at = 0;
     /** Start of what is content and not emitted yet. */
     let from = 0;
@@ -86,7 +89,7 @@ export class DataDecoder {
           }
           break;
         case "InLine":
-          at = this.#readOn(next, at);
+          at = this.#readOn(bytes, at);
           break;
         case "Ended":
           throw new Error("Cannot decode DATA behind its end: the caller must take the rest for commands.");
@@ -97,42 +100,24 @@ export class DataDecoder {
   }
 
   /** Reads to the next CR or LF, or to the end of the chunk; the offset behind what it took. */
-  #readOn(next: NextBytes, at: number): number {
-    const stop = Math.min(next.after(CR, at), next.after(LF, at));
+  #readOn(bytes: DataView, at: number): number {
+    let stop = firstBelow(bytes, at, LOWEST_PLAIN);
+    let ends = NUL;
+    while (stop < bytes.byteLength) {
+      ends = bytes.getUint8(stop);
+      if (ends === CR || ends === LF) break;
+      if (ends === NUL) this.#blame("Nul");
+      stop = firstBelow(bytes, stop + 1, LOWEST_PLAIN);
+    }
     this.#lineBytes += stop - at;
-    if (next.after(NUL, at) < stop) this.#blame("Nul");
     if (this.#lineBytes > LONGEST_LINE_BYTES) this.#blame("LongLine");
-    if (stop === next.length) return stop;
-    if (next.after(CR, at) === stop) this.#place = "Cr";
+    if (stop === bytes.byteLength) return stop;
+    if (ends === CR) this.#place = "Cr";
     else this.#blame("BareLf");
     return stop + 1;
   }
 
   #blame(kind: LineFault["kind"]): void {
     this.#fault ??= { kind, line: this.#line };
-  }
-}
-
-/** Where a byte occurs next; searched once per occurrence, so that a chunk without it costs one look. */
-class NextBytes {
-  readonly #chunk: Buffer;
-  readonly #found = new Map<number, number>();
-
-  constructor(chunk: Buffer) {
-    this.#chunk = chunk;
-  }
-
-  get length(): number {
-    return this.#chunk.length;
-  }
-
-  /** Offset of `byte` at or behind `at`; the chunk's length when there is none. */
-  after(byte: number, at: number): number {
-    const known = this.#found.get(byte);
-    if (known !== undefined && known >= at) return known;
-    const found = this.#chunk.indexOf(byte, at);
-    const offset = found === -1 ? this.#chunk.length : found;
-    this.#found.set(byte, offset);
-    return offset;
   }
 }
