@@ -50,23 +50,25 @@ export const LARGEST_HEADER_BYTES = 256 * 1024;
 const MOST_HOPS = 50;
 
 /** RFC 5322 §3.6 (maximum number 1), and RFC 2045 for the last three. */
-const atMostOnce = [
-  "From",
-  "Sender",
-  "Reply-To",
-  "To",
-  "Cc",
-  "Bcc",
-  "Message-ID",
-  "In-Reply-To",
-  "References",
-  "Subject",
-  "Date",
-  "MIME-Version",
-  "Content-Type",
-  "Content-Transfer-Encoding",
-  CLASS_FIELD,
-];
+const atMostOnce = new Map(
+  [
+    "From",
+    "Sender",
+    "Reply-To",
+    "To",
+    "Cc",
+    "Bcc",
+    "Message-ID",
+    "In-Reply-To",
+    "References",
+    "Subject",
+    "Date",
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    CLASS_FIELD,
+  ].map((name) => [name.toLowerCase(), name]),
+);
 /** The queue class is between the client and us; receivers need not know what was a mailing to its sender. */
 const removed = new Set(["bcc", "resent-bcc", "return-path", CLASS_FIELD.toLowerCase()]);
 const EMPTY_LINE = Buffer.from("\r\n");
@@ -178,15 +180,19 @@ export class ContentFilter {
     const defect = header.defects[0];
     if (defect?.kind === "TooManyFields") return malformed("The header has too many fields");
     if (defect !== undefined) return malformed(`Line ${defect.line} of the header is no header field`);
+    const seen = new Set<string>();
+    let repeated: string | undefined;
     for (const field of header.fields) {
       // RFC 5322 §4.5 let space stand before the colon; not everyone still sees such a field.
       if (field.valueStart !== field.name.length + 1) {
         return malformed(`The header field ${field.name.slice(0, 64)} has a space before its colon`);
       }
+      if (seen.has(field.key)) repeated ??= atMostOnce.get(field.key);
+      else seen.add(field.key);
     }
-    for (const name of atMostOnce) {
-      const count = fieldsNamed(header, name).length;
-      if (count > 1) return malformed(`The header has ${count} ${name} fields, only one may be there`);
+    if (repeated !== undefined) {
+      const count = fieldsNamed(header, repeated).length;
+      return malformed(`The header has ${count} ${repeated} fields, only one may be there`);
     }
     // RFC 5321 §6.3; RFC 3463 X.4.6: routing loop detected.
     if (fieldsNamed(header, "Received").length > MOST_HOPS) {

@@ -35,7 +35,7 @@ const LONGEST_DOMAIN = 253;
 /** RFC 5321 §4.1.2 atext, and whatever is beyond US-ASCII but invisible or a control. */
 const atom = /^(?:[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]|[^\p{ASCII}\p{C}\p{Z}])+$/u;
 const quotedString = /^"(?:\\[ -~]|[ !#-[\]-~]|[^\p{ASCII}\p{C}\p{Zl}\p{Zp}])*"$/u;
-const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const domainName = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
 /** Reads what stands between the angle brackets of a path; the empty path is the caller's affair. */
 export function parseMailbox(text: string): ParsedMailbox {
@@ -77,10 +77,9 @@ export function readDomain(text: string): string | undefined {
     domain = domainToASCII(domain);
   }
   if (domain.length === 0 || domain.length > LONGEST_DOMAIN) return undefined;
-  const labels = domain.split(".");
-  if (!labels.every((entry) => label.test(entry))) return undefined;
+  if (!domainName.test(domain)) return undefined;
   // A name that ends in digits is an IPv4 address without its brackets, in some notation or other.
-  if (/^(?:\d+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? "")) return undefined;
+  if (/^(?:\d+|0x[0-9a-f]*)$/.test(domain.slice(domain.lastIndexOf(".") + 1))) return undefined;
   return domain;
 }
 

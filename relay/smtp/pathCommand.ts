@@ -38,6 +38,7 @@ type Parameters = ReadonlyMap<string, string | undefined>;
 const LONGEST_ENVID = 100;
 const LONGEST_ORCPT = 500;
 const mailKeywords = new Set(["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "REQUIRETLS", "AUTH"]);
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const rcptKeywords = new Set(["NOTIFY", "ORCPT"]);
 const notifyWords: readonly string[] = ["NEVER", "SUCCESS", "FAILURE", "DELAY"] satisfies readonly Notify[];
 
@@ -111,7 +112,7 @@ function splitCommand(
 ): Parsed<{ path: string; parameters: Parameters }> {
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(line);
+    text = strictUtf8.decode(line);
   } catch {
     return failed(refusal(501, "5.5.2", "The command is not valid UTF-8"));
   }

@@ -107,7 +107,7 @@ export class ReceivingSession extends TamedConnection implements HostedSession {
     // A client that is nobody yet has the watch's patience once, not once a command.
     const isKnown = this.#submitter() !== undefined;
     if (isKnown) this.#watch.progress();
-    const verb = /^[A-Za-z]*/.exec(line.toString("latin1", 0, 16))?.[0].toUpperCase() ?? "";
+    const verb = /^[A-Za-z]+(?= |$)/.exec(line.toString("latin1", 0, 16))?.[0].toUpperCase() ?? "";
     if (this._upgrading || this._nextHandler !== false) return super._onCommand(line, next);
     const closed = this.#isRetiring || this.isBusy ? undefined : this.#host.closedReason();
     if (closed !== undefined && verb !== "QUIT") return this.#hangUp(closed);
@@ -117,7 +117,37 @@ export class ReceivingSession extends TamedConnection implements HostedSession {
         return this.#hangUp(refusal(421, "4.7.0", "Too many commands without authentication"));
       }
     }
-    return super._onCommand(line, next);
+    const handler = this.#transactionHandler(verb);
+    if (handler === undefined || next === undefined) return super._onCommand(line, next);
+    return this.#run(handler, line, next);
+  }
+
+  /** How MAIL, RCPT and DATA of an open session are answered; undefined: it is the library's to say. */
+  #transactionHandler(verb: string) {
+    const isOpen = this._ready && this._server._closeTimeout === false && this.hostNameAppearsAs !== false;
+    if (!isOpen) return undefined;
+    if (verb === "MAIL") return this.handler_MAIL;
+    if (verb === "RCPT") return this.handler_RCPT;
+    return verb === "DATA" ? this.handler_DATA : undefined;
+  }
+
+  /** As the library would, which looks at each command for more than these can be. */
+  #run(handler: typeof this.handler_MAIL, line: Buffer, next: () => void): void {
+    let isDone = false;
+    const done = () => {
+      isDone = true;
+      this._handlerPending = false;
+      this._whenWritable(next);
+    };
+    this._handlerPending = true;
+    try {
+      handler.call(this, line, done);
+    } catch (error) {
+      this.#host.log.error("a command failed by a fault of this relay", { error });
+      if (isDone) return;
+      this.#say(refusal(451, "4.3.0", "Internal error, try again later"));
+      done();
+    }
   }
 
   // --- commands ---
@@ -172,7 +202,7 @@ export class ReceivingSession extends TamedConnection implements HostedSession {
       this.#say(opened);
     } else {
       this.#transaction = opened;
-      this.send(250, "2.1.0 Ok");
+      this.sendLine("250 2.1.0 Ok");
     }
     next();
   }
@@ -184,7 +214,7 @@ export class ReceivingSession extends TamedConnection implements HostedSession {
         : this.#submitter() === undefined
           ? authRequired
           : outOfOrder;
-    if (why === undefined) this.send(250, "2.1.5 Ok");
+    if (why === undefined) this.sendLine("250 2.1.5 Ok");
     else this.#say(why);
     next();
   }
@@ -252,7 +282,7 @@ export class ReceivingSession extends TamedConnection implements HostedSession {
       if (this._parser !== reader) return await writer.abort();
       this.#receiver = this.#receive(transaction, writer);
       reader.takeContent(this.#receiver);
-      this.send(354, "End data with <CR><LF>.<CR><LF>");
+      this.sendLine("354 End data with <CR><LF>.<CR><LF>");
     } catch (error) {
       this._resetSession();
       this.#host.log.error("spool refused a message", { id, error });
@@ -284,7 +314,7 @@ export class ReceivingSession extends TamedConnection implements HostedSession {
     this.#slips = 0;
     this.#watch.progress();
     if (reception.kind === "queued") {
-      this.send(250, `2.0.0 Ok: queued as ${reception.message.id}`);
+      this.sendLine(`250 2.0.0 Ok: queued as ${reception.message.id}`);
       this.#host.accepted(reception.message, this.remoteAddress);
     } else {
       this.#say(reception.refusal);

@@ -40,8 +40,15 @@ export function receivedField(facts: TraceFacts): string {
 
 /** RFC 5322 §3.3, in UTC: "Mon, 23 Nov 2026 12:00:00 +0000". */
 export function formatDate(at: Instant): string {
-  return new Date(at).toUTCString().replace("GMT", "+0000");
+  const second = Math.floor(at / 1000);
+  if (second !== lastDate.second) {
+    lastDate = { second, text: new Date(at).toUTCString().replace("GMT", "+0000") };
+  }
+  return lastDate.text;
 }
+
+/** Messages of one second share their date. */
+let lastDate = { second: Number.NaN, text: "" };
 
 /** RFC 3848 §2 and RFC 6531 §4.3: SMTP, ESMTP, ESMTPS, ESMTPSA, UTF8SMTPSA. */
 function protocol({ extended, tls, authenticated, smtpUtf8 }: TraceFacts): string {

@@ -19,7 +19,7 @@ import { ownReply } from "./replies.ts";
 import { type Candidate, openSession, type Session, type Timeouts } from "./session.ts";
 import { ENDED_BY_US, isOurs, SessionBroken } from "./sessionBroken.ts";
 import { type Outcomes, transact } from "./transaction.ts";
-import { meetsRequireTls, unmetNeeds } from "./unmetNeeds.ts";
+import { mayLackNeeds, meetsRequireTls, unmetNeeds } from "./unmetNeeds.ts";
 
 const MOST_ADDRESSES = 5;
 const MOST_ADDRESSES_OF_A_HOST = 3;
@@ -170,8 +170,10 @@ export class Attempt {
     channel.progress = this.#job.progress ?? null;
     const release = this.#endWithJob(channel);
     try {
-      for (const [index, outcome] of await unmetNeeds(session, this.#job, this.#pending)) {
-        this.#outcomes[index] = outcome;
+      if (mayLackNeeds(session, this.#job)) {
+        for (const [index, outcome] of await unmetNeeds(session, this.#job, this.#pending)) {
+          this.#outcomes[index] = outcome;
+        }
       }
       if (!this.#done) await transact(session, this.#job, this.#pending, this.#outcomes, timeouts);
     } catch (error) {
@@ -206,7 +208,11 @@ export class Attempt {
   }
 
   get #pending(): number[] {
-    return [...this.#outcomes.keys()].filter((index) => this.#outcomes[index] === null);
+    const pending: number[] = [];
+    for (let index = 0; index < this.#outcomes.length; index++) {
+      if (this.#outcomes[index] === null) pending.push(index);
+    }
+    return pending;
   }
 
   get #done(): boolean {

@@ -132,13 +132,25 @@ export class SmtpChannel {
     this.#socket.write(commands);
   }
 
-  /** The next reply; 421 breaks the session (RFC 5321 §3.8), as do silence and whatever is no reply. */
-  async reply(stage: SmtpStage, timeoutMs: number): Promise<Reply> {
-    return replyOf(await this.rawReply(stage, timeoutMs));
+  /**
+   * The next reply, at once when it is here already: those to a pipelined envelope come together. 421 breaks
+   * the session (RFC 5321 §3.8), as do silence and whatever is no reply; then it throws or rejects.
+   */
+  reply(stage: SmtpStage, timeoutMs: number): Reply | Promise<Reply> {
+    return this.hasReply ? replyOf(this.#taken(stage)) : this.#waited(stage, timeoutMs);
   }
 
   async rawReply(stage: SmtpStage, timeoutMs: number): Promise<RawReply> {
     if (!this.hasReply) await this.#event("reply", timeoutMs);
+    return this.#taken(stage);
+  }
+
+  async #waited(stage: SmtpStage, timeoutMs: number): Promise<Reply> {
+    await this.#event("reply", timeoutMs);
+    return replyOf(this.#taken(stage));
+  }
+
+  #taken(stage: SmtpStage): RawReply {
     const raw = this.#replies.shift();
     if (raw === undefined) throw this.#asError(stage);
     if (codeOf(raw) === 421) {

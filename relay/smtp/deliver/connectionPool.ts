@@ -29,8 +29,9 @@ interface Idle {
 export class ConnectionPool {
   readonly #clock: Clock;
   readonly #limits: PoolLimits;
-  /** In the order they began to wait. */
+  /** In the order they began to wait: all of them, and those of each key. */
   readonly #idle = new Set<Idle>();
+  readonly #idleOf = new Map<string, Idle[]>();
   readonly #open = new Map<string, number>();
   readonly #leaving = new Set<Promise<void>>();
 
@@ -41,8 +42,11 @@ export class ConnectionPool {
 
   /** Takes the session that waited shortest and suits, out of the pool; null when none does. */
   take(key: string, suits: (session: Session) => boolean): Session | null {
-    for (const idle of [...this.#idle].toReversed()) {
-      if (idle.key !== key || !suits(idle.session)) continue;
+    const waiting = this.#idleOf.get(key) ?? [];
+    for (let index = waiting.length - 1; index >= 0; index--) {
+      const idle = waiting[index];
+      if (idle === undefined || !suits(idle.session)) continue;
+      // Takes itself out of the list, at this place.
       idle.leave();
       if (idle.session.channel.usable && !this.#aged(idle.session)) return idle.session;
       this.dismiss(idle.session);
@@ -66,10 +70,13 @@ export class ConnectionPool {
       leave: () => {
         cancel();
         forget();
-        this.#idle.delete(idle);
+        this.#forget(idle);
       },
     };
     this.#idle.add(idle);
+    const same = this.#idleOf.get(key);
+    if (same === undefined) this.#idleOf.set(key, [idle]);
+    else same.push(idle);
     const [longest] = this.#idle;
     if (this.#idle.size > this.#limits.mostIdle && longest !== undefined) {
       longest.leave();
@@ -107,6 +114,14 @@ export class ConnectionPool {
     while (this.#leaving.size > 0) await Promise.all(this.#leaving);
   }
 
+  #forget(idle: Idle): void {
+    this.#idle.delete(idle);
+    const same = this.#idleOf.get(idle.key);
+    const index = same?.lastIndexOf(idle) ?? -1;
+    if (index !== -1) same?.splice(index, 1);
+    if (same?.length === 0) this.#idleOf.delete(idle.key);
+  }
+
   #aged(session: Session): boolean {
     return this.#clock.now() - session.openedAt >= this.#limits.lifetimeMs;
   }
@@ -115,16 +130,8 @@ export class ConnectionPool {
 /** What two jobs must share to share a session. */
 export function poolKey(job: DeliveryJob): string {
   const { source, tls, auth } = job;
-  return JSON.stringify([
-    source.name,
-    source.address,
-    source.ehloName,
-    job.site,
-    job.port,
-    tls.mode,
-    tls.implicit,
-    tls.minVersion,
-    auth?.username ?? null,
-    auth?.password ?? null,
-  ]);
+  const path = `${source.name}\n${source.address}\n${source.ehloName}\n${job.site}\n${job.port}`;
+  const security = `${tls.mode}\n${tls.implicit}\n${tls.minVersion}`;
+  // Free text stands at the end and is quoted.
+  return `${path}\n${security}\n${auth === null ? "" : JSON.stringify([auth.username, auth.password])}`;
 }

@@ -30,13 +30,14 @@ export function rcptCommand(recipient: DeliveryJob["recipients"][number], offere
   return `${parts.join(" ")}\r\n`;
 }
 
+const quotedLocalPart = /^"(?:[^"\\\p{Cc}]|\\[^\p{Cc}])*"@[^\s<>\p{Cc}]+$/u;
+const plain = /^[^\s<>"\p{Cc}]+$/u;
+
 /**
  * The outcome for an address that cannot be written in a command, or null when it can. The receiving side
  * lets none in; should one be there, it must not become a command of its own.
  */
 export function unsendable(address: string, role: "sender" | "recipient"): Outcome | null {
-  const quotedLocalPart = /^"(?:[^"\\\p{Cc}]|\\[^\p{Cc}])*"@[^\s<>\p{Cc}]+$/u;
-  const plain = /^[^\s<>"\p{Cc}]+$/u;
   if (role === "sender" && address === "") return null;
   if (address.length <= 512 && (plain.test(address) || quotedLocalPart.test(address))) return null;
   const reply = ownReply(

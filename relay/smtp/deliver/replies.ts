@@ -12,6 +12,9 @@ const MOST_BYTES = 65_536;
 const LONGEST_TEXT = 1024;
 const LF = 0x0a;
 const CR = 0x0d;
+const enhancedCode = /^([245]\.\d{1,3}\.\d{1,3})(?: +|$)/;
+const control = /[\p{Cc}\u2028\u2029]/u;
+const controls = /[\p{Cc}\u2028\u2029]+/gu;
 
 export class ReplyParser {
   /** Bytes of a line that has not ended. */
@@ -62,7 +65,7 @@ export interface RawReply {
 
 /** The code of its last line. */
 export function codeOf(raw: RawReply): number {
-  return Number(raw.lines.at(-1)?.slice(0, 3));
+  return Number(raw.lines[raw.lines.length - 1]?.slice(0, 3));
 }
 
 /**
@@ -72,16 +75,19 @@ export function codeOf(raw: RawReply): number {
  */
 export function replyOf(raw: RawReply): Reply {
   const code = codeOf(raw);
-  const ofClass = String(code).slice(0, 1);
+  const ofClass = String(code).charAt(0);
   let enhanced: string | null = null;
-  const texts = raw.lines.map((line) => {
-    const text = line.slice(4);
-    const found = /^([245]\.\d{1,3}\.\d{1,3})(?: +|$)/.exec(text);
-    if (found?.[1]?.startsWith(ofClass) !== true) return text;
-    enhanced ??= found[1];
-    return text.slice(found[0].length);
-  });
-  return { code, enhanced, text: clean(texts.join(" ")) };
+  let texts: string | null = null;
+  for (const line of raw.lines) {
+    let text = line.slice(4);
+    const found = enhancedCode.exec(text);
+    if (found?.[1]?.startsWith(ofClass) === true) {
+      enhanced ??= found[1];
+      text = text.slice(found[0].length);
+    }
+    texts = texts === null ? text : `${texts} ${text}`;
+  }
+  return { code, enhanced, text: clean(texts ?? "") };
 }
 
 /** A reply of our own making, for what we refuse in the peer's place. */
@@ -95,10 +101,9 @@ export function replyText(reply: Reply): string {
 }
 
 function clean(text: string): string {
-  return text
-    .replaceAll(/[\p{Cc}\u2028\u2029]+/gu, " ")
-    .trim()
-    .slice(0, LONGEST_TEXT);
+  // Looked for first: next to no reply has any.
+  const printable = control.test(text) ? text.replaceAll(controls, " ") : text;
+  return printable.trim().slice(0, LONGEST_TEXT);
 }
 
 /** RFC 5321 leaves the charset open; most write UTF-8, the rest is kept byte by byte. */

@@ -166,8 +166,14 @@ class Transaction {
   }
 
   /** A reply that is yes or no; anything else breaks the session. */
-  async #judged(stage: SmtpStage, timeoutMs: number): Promise<Reply> {
-    const reply = await this.#reply(stage, timeoutMs);
+  #judged(stage: SmtpStage, timeoutMs: number): Reply | Promise<Reply> {
+    const reply = this.#reply(stage, timeoutMs);
+    return reply instanceof Promise
+      ? reply.then((came) => this.#yesOrNo(stage, came))
+      : this.#yesOrNo(stage, reply);
+  }
+
+  #yesOrNo(stage: SmtpStage, reply: Reply): Reply {
     if (reply.code >= 300 && reply.code < 400) throw this.#protocolError(stage, reply);
     return reply;
   }
@@ -177,7 +183,7 @@ class Transaction {
     if (!isPositive(reply)) throw this.#protocolError(stage, reply);
   }
 
-  #reply(stage: SmtpStage, timeoutMs: number): Promise<Reply> {
+  #reply(stage: SmtpStage, timeoutMs: number): Reply | Promise<Reply> {
     return this.#session.channel.reply(stage, timeoutMs);
   }
 

@@ -10,6 +10,12 @@ import { isAscii, wantsUtf8 } from "./envelopeCommands.ts";
 import { ownReply } from "./replies.ts";
 import type { Session } from "./session.ts";
 
+/** Whether any is in doubt: most messages need nothing, and are not looked at further. */
+export function mayLackNeeds(session: Session, job: DeliveryJob): boolean {
+  const { sizeLimitBytes, smtpUtf8 } = session.extensions;
+  return (sizeLimitBytes !== null && job.sizeBytes > sizeLimitBytes) || (!smtpUtf8 && wantsUtf8(job));
+}
+
 /** Outcomes by index of recipient; a recipient without one may be sent to. */
 export async function unmetNeeds(
   session: Session,
