@@ -29,6 +29,12 @@ export interface ConnectOptions {
   readonly signal: AbortSignal;
 }
 
+/**
+ * Where replies in plain text arrive, of all connections: each is looked at before the next is read. A buffer of its
+ * own for each read, as sockets make them, is 64 KiB of memory for a line of fifty bytes.
+ */
+const arrivals = Buffer.allocUnsafeSlow(64 * 1024);
+
 interface Waiter {
   readonly what: "reply" | "room";
   readonly timeoutMs: number;
@@ -63,10 +69,18 @@ export class SmtpChannel {
   /** Opens a connection. Rejects with `SessionBroken` at stage connect. */
   static connect(options: ConnectOptions): Promise<SmtpChannel> {
     return new Promise((resolve, reject) => {
+      let read = (_reply: Buffer): void => {};
       const socket = connect({
         host: options.address,
         port: options.port,
         noDelay: true,
+        onread: {
+          buffer: arrivals,
+          callback: (bytes) => {
+            read(arrivals.subarray(0, bytes));
+            return true;
+          },
+        },
         ...(options.localAddress === null ? {} : { localAddress: options.localAddress }),
       });
       const end = () => {
@@ -87,7 +101,9 @@ export class SmtpChannel {
       };
       const connected = () => {
         end();
-        resolve(new SmtpChannel(socket, options.clock));
+        const channel = new SmtpChannel(socket, options.clock);
+        read = (reply) => channel.#read(reply);
+        resolve(channel);
       };
       const abort = () => fail("local", ENDED_BY_US);
       const cancel = options.clock.after(options.timeoutMs, () =>

@@ -13,6 +13,7 @@ const LONGEST_TEXT = 1024;
 const LF = 0x0a;
 const CR = 0x0d;
 const enhancedCode = /^([245]\.\d{1,3}\.\d{1,3})(?: +|$)/;
+const nothing = Buffer.alloc(0);
 const control = /[\p{Cc}\u2028\u2029]/u;
 const controls = /[\p{Cc}\u2028\u2029]+/gu;
 
@@ -38,7 +39,8 @@ export class ReplyParser {
       if (this.#bytes > MOST_BYTES)
         return { replies, nonsense: `sent a reply of more than ${MOST_BYTES} bytes` };
       if (end < 0) {
-        if (part.length > 0) this.#rest = this.#rest === null ? part : Buffer.concat([this.#rest, part]);
+        // A copy: the next reply arrives where this one did.
+        if (part.length > 0) this.#rest = Buffer.concat([this.#rest ?? nothing, part]);
         return { replies, nonsense: null };
       }
       const line = decode(this.#rest === null ? part : Buffer.concat([this.#rest, part]));
