@@ -368,8 +368,8 @@ describe("the folder", () => {
   test("of a newer format, or with a damaged birth certificate, is refused", async () => {
     await spool.close();
     const path = join(stage.directory(), "spool.json");
-    await writeFile(path, JSON.stringify({ format: 4, createdAt: "2026-11-23T12:00:00Z" }));
-    await expect(again(stage.directory())).rejects.toThrow(/format is version 4, this release knows up to 3/);
+    await writeFile(path, JSON.stringify({ format: 5, createdAt: "2026-11-23T12:00:00Z" }));
+    await expect(again(stage.directory())).rejects.toThrow(/format is version 5, this release knows up to 4/);
     await writeFile(path, "{");
     await expect(again(stage.directory())).rejects.toThrow(/spool.json is damaged/);
     await writeFile(path, JSON.stringify({ format: 2, createdAt: "2026-11-23T12:00:00Z" }));

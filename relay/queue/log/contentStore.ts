@@ -4,7 +4,7 @@
  * one that holds mostly dead bytes is named for compaction.
  *
  *   content-0000000003.seg   header, then for each message a frame record and its blocks, and behind each
- *                            batch its journal (segmentJournal.ts)
+ *                            batch its journal and, where it pays, padding (segmentJournal.ts)
  *   01J….msg                 header, then the blocks of that message
  *
  * A segment is never appended to after a failure or in a later life of the process (files.ts says why).
@@ -23,7 +23,7 @@ import {
   readRecord,
   RECORD_HEADER_BYTES,
 } from "./record.ts";
-import { encodeJournal, FRAME_TYPE, readJournals } from "./segmentJournal.ts";
+import { encodeJournal, encodePadding, FRAME_TYPE, readJournals } from "./segmentJournal.ts";
 
 /** The frame in front of a message's blocks: its id and size, so that a segment can be read without a log. */
 const FRAME_PAYLOAD_BYTES = 26 + 6;
@@ -185,13 +185,15 @@ export class ContentStore {
     const buffers: Buffer[] = [];
     for (const content of contents) buffers.push(...frameOf(content, use.sequence), ...content.blocks);
     buffers.push(...encodeJournal(records, use.sequence));
+    const bytes = totalBytes(buffers);
+    buffers.push(...encodePadding(use.bytes + bytes, bytes, use.sequence));
     await file.write(buffers, use.bytes);
     await file.datasync();
     if (!active.named) await this.#files.syncFolder(this.#directory);
     active.named = true;
     return {
       accept: () => {
-        for (const buffer of buffers) use.bytes += buffer.length;
+        use.bytes += totalBytes(buffers);
       },
     };
   }
@@ -282,6 +284,12 @@ export class ContentStore {
   #segmentPath(sequence: number): string {
     return join(this.#directory, `content-${String(sequence).padStart(10, "0")}.seg`);
   }
+}
+
+function totalBytes(buffers: readonly Buffer[]): number {
+  let bytes = 0;
+  for (const buffer of buffers) bytes += buffer.length;
+  return bytes;
 }
 
 /** Whether a file was missing: deleted since somebody looked its name up. */

@@ -94,12 +94,12 @@ test("a file header is read back, and no damage to it goes unnoticed", () => {
 });
 
 test("a file of a newer format is refused by name of both versions", () => {
-  // Version 4, sound CRC.
-  const bytes = Buffer.from("736d7470726c61790004000100000001000000000000000000000000", "hex");
+  // Version 5, sound CRC.
+  const bytes = Buffer.from("736d7470726c61790005000100000001000000000000000000000000", "hex");
   const crc = Buffer.alloc(4);
   crc.writeUInt32BE(crcOf(bytes));
 
-  expect(() => decodeFileHeader(Buffer.concat([bytes, crc]))).toThrow(/format is version 4.*up to 3/);
+  expect(() => decodeFileHeader(Buffer.concat([bytes, crc]))).toThrow(/format is version 5.*up to 4/);
 });
 
 /** CRC-32 bit by bit (polynomial 0xEDB88320), so that the test does not ask the code under test. */

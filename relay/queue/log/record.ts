@@ -11,11 +11,12 @@
  *
  * Whoever changes the format raises FORMAT_VERSION and keeps reading the versions before: a fixture of each
  * is in test/contract/spool/formats. 1: all in the log, as JSON. 2: batches may be in the journal of a segment
- * only (segmentJournal.ts). 3: messages, updates and removals in bytes (messageCodec.ts).
+ * only (segmentJournal.ts). 3: messages, updates and removals in bytes (messageCodec.ts). 4: a batch in a segment
+ * may be padded to its page.
  */
 import { crc32 } from "node:zlib";
 
-export const FORMAT_VERSION = 3;
+export const FORMAT_VERSION = 4;
 export const FILE_HEADER_BYTES = 32;
 export const RECORD_HEADER_BYTES = 12;
 /** No record is longer: 10,000 recipients with their last replies stay far below. */

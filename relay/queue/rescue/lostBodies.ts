@@ -19,7 +19,7 @@ import { decodeMetadata, type RawMetadata, recordTypes } from "../log/metadata.t
 import { DAMAGED_SUFFIX } from "../log/metadataLog.ts";
 import { FILE_HEADER_BYTES, readRecord, RECORD_HEADER_BYTES } from "../log/record.ts";
 import { scanRecords } from "../log/scan.ts";
-import { FRAME_TYPE, JOURNAL_TYPE, recordsIn } from "../log/segmentJournal.ts";
+import { FRAME_TYPE, JOURNAL_TYPE, PADDING_TYPE, recordsIn } from "../log/segmentJournal.ts";
 import type { RecipientUpdate } from "../spool.ts";
 
 export interface LostBody {
@@ -204,7 +204,7 @@ export function walkSegment(
   let position = FILE_HEADER_BYTES;
   while (position + RECORD_HEADER_BYTES <= bytes.length) {
     const type = bytes[position + 4];
-    const isPossible = type === FRAME_TYPE || type === JOURNAL_TYPE;
+    const isPossible = type === FRAME_TYPE || type === JOURNAL_TYPE || type === PADDING_TYPE;
     const read = isPossible ? readRecord(bytes, position, segment) : null;
     if (read?.kind !== "record") {
       position++;
@@ -212,6 +212,10 @@ export function walkSegment(
     }
     if (read.type === JOURNAL_TYPE) {
       hears.journal(recordsIn(read.payload, segment));
+      position = read.end;
+      continue;
+    }
+    if (read.type === PADDING_TYPE) {
       position = read.end;
       continue;
     }

@@ -91,6 +91,11 @@ export async function fill(spool: Spool): Promise<void> {
     await put(spool, nthId(n), `gone ${n}`);
     await spool.record([{ id: nthId(n), changes: [{ index: 0, recipient: delivered }] }]);
   }
+  // Of the size of a page, so that some end near the end of one: those are padded, since version 4.
+  for (let n = 20; n < 23; n++) {
+    await put(spool, nthId(n), "x".repeat(3800));
+    await spool.record([{ id: nthId(n), changes: [{ index: 0, recipient: delivered }] }]);
+  }
   await spool.recordUsage(expectedUsage);
   await keep(5, "Subject: e\r\n\r\nafter the checkpoint\r\n", {
     headerBytes: 14,
