@@ -10,7 +10,7 @@ import type { MessageId, QueuedMessage, Recipient } from "../../message.ts";
 import { codeOf } from "../files.ts";
 import { SpoolError } from "../spool.ts";
 import { reasonOf } from "./health.ts";
-import { placeContent } from "./messageCodec.ts";
+import { placeContent } from "./messageFacts.ts";
 import type { MessageColumns } from "./messageColumns.ts";
 import { decodeMetadata, encodeMetadata, type RawMetadata, recordTypes } from "./metadata.ts";
 import type { LogPlace } from "./metadataLog.ts";

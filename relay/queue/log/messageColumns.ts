@@ -11,15 +11,9 @@
 import type { Instant, MessageId } from "../../message.ts";
 import { grown, IdTable } from "../idTable.ts";
 import type { RecipientUpdate, UsageRecord, WaitingMessage } from "../spool.ts";
-import {
-  encodeMessage,
-  encodeUpdate,
-  readChanges,
-  readFront,
-  LaneBytes,
-  type LaneName,
-  readStates,
-} from "./messageCodec.ts";
+import { LaneBytes, type LaneName } from "./laneBytes.ts";
+import { encodeMessage, encodeUpdate } from "./messageEncoder.ts";
+import { readChanges, readFront, readStates } from "./messageFacts.ts";
 import {
   type ContentLocation,
   decodeMetadata,

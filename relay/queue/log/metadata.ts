@@ -7,14 +7,8 @@
 import type { Instant, MessageId, QueuedMessage } from "../../message.ts";
 import type { RecipientUpdate } from "../spool.ts";
 import type { ContentLocation } from "./contentLocation.ts";
-import {
-  decodeMessage,
-  decodeUpdate,
-  encodeMessage,
-  encodeRemoved,
-  encodeUpdate,
-  readId,
-} from "./messageCodec.ts";
+import { decodeMessage, decodeUpdate, readId } from "./messageDecoder.ts";
+import { encodeMessage, encodeRemoved, encodeUpdate } from "./messageEncoder.ts";
 
 export type { ContentLocation };
 
@@ -55,7 +49,7 @@ export const recordTypes = {
   moved: 6,
   checkpointEnd: 7,
   journal: 8,
-  /** Format 3, in bytes (messageCodec.ts). */
+  /** Format 3, in bytes (messageFormat.ts). */
   message: 9,
   update: 10,
   removed: 11,

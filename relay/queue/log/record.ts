@@ -11,7 +11,7 @@
  *
  * Whoever changes the format raises FORMAT_VERSION and keeps reading the versions before: a fixture of each
  * is in test/contract/spool/formats. 1: all in the log, as JSON. 2: batches may be in the journal of a segment
- * only (segmentJournal.ts). 3: messages, updates and removals in bytes (messageCodec.ts). 4: a batch in a segment
+ * only (segmentJournal.ts). 3: messages, updates and removals in bytes (messageFormat.ts). 4: a batch in a segment
  * may be padded to its page.
  */
 import { crc32 } from "node:zlib";

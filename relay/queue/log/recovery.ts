@@ -15,7 +15,7 @@ import { BLOCK_BYTES } from "./contentBlocks.ts";
 import { type KnownDamage, readDamage, writeDamage } from "./damageBook.ts";
 import { readBlock } from "./contentReader.ts";
 import { type ContentStore, isMissing } from "./contentStore.ts";
-import { readId } from "./messageCodec.ts";
+import { readId } from "./messageDecoder.ts";
 import type { MessageColumns } from "./messageColumns.ts";
 import {
   type ContentLocation,

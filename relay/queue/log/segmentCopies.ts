@@ -4,7 +4,7 @@
  */
 import type { MessageId } from "../../message.ts";
 import { codeOf, type Files } from "../files.ts";
-import { readId } from "./messageCodec.ts";
+import { readId } from "./messageDecoder.ts";
 import { decodeMetadata, type RawMetadata, recordTypes } from "./metadata.ts";
 import { readJournals } from "./segmentJournal.ts";
 

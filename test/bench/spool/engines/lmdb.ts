@@ -8,14 +8,9 @@ import { join } from "node:path";
 import { type Database, open } from "lmdb";
 
 import type { MessageId } from "../../../../relay/message.ts";
-import {
-  decodeMessage,
-  decodeUpdate,
-  encodeMessage,
-  encodeUpdate,
-  readChanges,
-  readFront,
-} from "../../../../relay/queue/log/messageCodec.ts";
+import { decodeMessage, decodeUpdate } from "../../../../relay/queue/log/messageDecoder.ts";
+import { encodeMessage, encodeUpdate } from "../../../../relay/queue/log/messageEncoder.ts";
+import { readChanges, readFront } from "../../../../relay/queue/log/messageFacts.ts";
 import { PIECE_BYTES, type Store, type Waiting, wholePieces } from "../engine.ts";
 import { applied, domainsOf } from "./states.ts";
 

@@ -8,12 +8,8 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 
 import { createGroupCommit } from "../../../../relay/queue/log/groupCommit.ts";
-import {
-  decodeMessage,
-  decodeUpdate,
-  encodeMessage,
-  encodeUpdate,
-} from "../../../../relay/queue/log/messageCodec.ts";
+import { decodeMessage, decodeUpdate } from "../../../../relay/queue/log/messageDecoder.ts";
+import { encodeMessage, encodeUpdate } from "../../../../relay/queue/log/messageEncoder.ts";
 import { waitingOf } from "../../../../relay/queue/spool.ts";
 import { PIECE_BYTES, type Store, wholePieces } from "../engine.ts";
 import { MOST_PIECES, type Operation, SqliteTables } from "./sqliteTables.ts";

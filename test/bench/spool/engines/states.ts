@@ -1,6 +1,6 @@
 /** What the foreign engines do with the spool's codec: a state onto an envelope, the lane of one. */
 import type { QueuedMessage } from "../../../../relay/message.ts";
-import { LaneBytes } from "../../../../relay/queue/log/messageCodec.ts";
+import { LaneBytes } from "../../../../relay/queue/log/laneBytes.ts";
 import type { RecipientUpdate } from "../../../../relay/queue/spool.ts";
 
 export function applied(message: QueuedMessage, update: RecipientUpdate): QueuedMessage {
