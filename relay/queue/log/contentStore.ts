@@ -15,7 +15,6 @@ import type { MessageId } from "../../message.ts";
 import { codeOf, type Files, ignoreFailure, type StoredFile } from "../files.ts";
 import { storedBytes } from "./contentBlocks.ts";
 import type { ContentLocation, RawMetadata } from "./metadata.ts";
-import type { JournalPlace } from "./metadataLog.ts";
 import {
   encodeFileHeader,
   encodeRecord,
@@ -23,7 +22,13 @@ import {
   readRecord,
   RECORD_HEADER_BYTES,
 } from "./record.ts";
-import { encodeJournal, encodePadding, FRAME_TYPE, readJournals } from "./segmentJournal.ts";
+import {
+  encodeJournal,
+  encodePadding,
+  FRAME_TYPE,
+  type JournalPlace,
+  readJournals,
+} from "./segmentJournal.ts";
 
 /** The frame in front of a message's blocks: its id and size, so that a segment can be read without a log. */
 const FRAME_PAYLOAD_BYTES = 26 + 6;

@@ -10,10 +10,10 @@ import type { MessageId, QueuedMessage, Recipient } from "../../message.ts";
 import { codeOf } from "../files.ts";
 import { SpoolError } from "../spool.ts";
 import { reasonOf } from "./health.ts";
+import type { LogPlace } from "./logFiles.ts";
 import { placeContent } from "./messageFacts.ts";
 import type { MessageColumns } from "./messageColumns.ts";
 import { decodeMetadata, encodeMetadata, type RawMetadata, recordTypes } from "./metadata.ts";
-import type { LogPlace } from "./metadataLog.ts";
 import { damagedRecord, readRecords, type RecordSource } from "./recordReader.ts";
 
 /** An envelope as a checkpoint writes it. */

@@ -12,6 +12,7 @@ import type { Instant, MessageId } from "../../message.ts";
 import { grown, IdTable } from "../idTable.ts";
 import type { RecipientUpdate, UsageRecord, WaitingMessage } from "../spool.ts";
 import { LaneBytes, type LaneName } from "./laneBytes.ts";
+import { type LogPlace, PENDING_FILE } from "./logFiles.ts";
 import { encodeMessage, encodeUpdate } from "./messageEncoder.ts";
 import { readChanges, readFront, readStates } from "./messageFacts.ts";
 import {
@@ -21,7 +22,6 @@ import {
   type RawMetadata,
   recordTypes,
 } from "./metadata.ts";
-import { type LogPlace, PENDING_FILE } from "./metadataLog.ts";
 import { USAGE_KEPT_MS } from "./spoolIndex.ts";
 
 /** No slot. */

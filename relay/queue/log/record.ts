@@ -85,6 +85,12 @@ export function encodeRecord(type: number, payload: Buffer, seed: number): [head
   return [header, payload];
 }
 
+export function lengthOf(buffers: readonly Buffer[]): number {
+  let bytes = 0;
+  for (const buffer of buffers) bytes += buffer.length;
+  return bytes;
+}
+
 export type RecordRead =
   | { readonly kind: "record"; readonly type: number; readonly payload: Buffer; readonly end: number }
   /** The bytes end before the record does; with this many it could be judged. */

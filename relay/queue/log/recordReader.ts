@@ -3,8 +3,8 @@
  * other are read together, since messages that were accepted together are due together.
  */
 import { SpoolError } from "../spool.ts";
+import { type LogPlace, PENDING_FILE, sequenceOf } from "./logFiles.ts";
 import type { RawMetadata } from "./metadata.ts";
-import { type LogPlace, PENDING_FILE, sequenceOf } from "./metadataLog.ts";
 import { readRecord, RECORD_HEADER_BYTES } from "./record.ts";
 import type { ReadableFile } from "./sharedFiles.ts";
 

@@ -15,6 +15,8 @@ import { BLOCK_BYTES } from "./contentBlocks.ts";
 import { type KnownDamage, readDamage, writeDamage } from "./damageBook.ts";
 import { readBlock } from "./contentReader.ts";
 import { type ContentStore, isMissing } from "./contentStore.ts";
+import { isCheckpoint } from "./logFiles.ts";
+import type { ApplyRecord } from "./logReader.ts";
 import { readId } from "./messageDecoder.ts";
 import type { MessageColumns } from "./messageColumns.ts";
 import {
@@ -24,7 +26,7 @@ import {
   type MetadataRecord,
   recordTypes,
 } from "./metadata.ts";
-import { type ApplyRecord, isCheckpoint, type MetadataLog } from "./metadataLog.ts";
+import type { MetadataLog } from "./metadataLog.ts";
 
 export interface RecoveryParts {
   readonly files: Files;

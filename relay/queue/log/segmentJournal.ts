@@ -16,6 +16,12 @@ import { storedBytes } from "./contentBlocks.ts";
 import type { RawMetadata } from "./metadata.ts";
 import { encodeRecord, FILE_HEADER_BYTES, readRecord, RECORD_HEADER_BYTES } from "./record.ts";
 
+/** A place among the segments, from which on journals are not in the log. */
+export interface JournalPlace {
+  readonly segment: number;
+  readonly offset: number;
+}
+
 /** Types of records in a segment. */
 export const FRAME_TYPE = 1;
 export const JOURNAL_TYPE = 2;
