@@ -1,20 +1,18 @@
 /**
- * The file spool's index: where each queued message's envelope and content lie, and which of its recipients
- * wait, in columns of typed arrays, some 50 bytes a message. Envelopes stay on disk, and are read when
- * a message's turn comes (`placesOf`). Pure: records go in, and what they removed comes out. Recovery and daily
- * work use the same `apply`, so that what a restart finds is what was there.
- *
- * An envelope is its message record and the update records after it: with one recipient the last update
- * alone counts, with more they are chained. A checkpoint writes them together again, and `relocation` then
- * points to what it wrote.
+ * The file spool's index: which messages are queued, and what is known of each, in columns of typed arrays, some
+ * 50 bytes a message. Here is where its content lies; where its envelope does is in envelopePlaces.ts, which of its
+ * recipients wait in recipientColumns.ts. Envelopes stay on disk, and are read when a message's turn comes
+ * (`placesOf`). Pure: records go in, and what they removed comes out. Recovery and daily work use the same
+ * `apply`, so that what a restart finds is what was there.
  */
 import type { Instant, MessageId } from "../../message.ts";
 import { grown, IdTable } from "../idTable.ts";
 import type { RecipientUpdate, UsageRecord, WaitingMessage } from "../spool.ts";
-import { LaneBytes, type LaneName } from "./laneBytes.ts";
-import { type LogPlace, PENDING_FILE } from "./logFiles.ts";
+import { AllowanceUse } from "./allowanceUse.ts";
+import { EnvelopePlaces } from "./envelopePlaces.ts";
+import type { LogPlace } from "./logFiles.ts";
 import { encodeMessage, encodeUpdate } from "./messageEncoder.ts";
-import { readChanges, readFront, readStates } from "./messageFacts.ts";
+import { readChanges, readFront } from "./messageFacts.ts";
 import {
   type ContentLocation,
   decodeMetadata,
@@ -22,16 +20,14 @@ import {
   type RawMetadata,
   recordTypes,
 } from "./metadata.ts";
-import { USAGE_KEPT_MS } from "./spoolIndex.ts";
+import { RecipientColumns } from "./recipientColumns.ts";
+import { byAge, RecoveryColumns } from "./recoveryColumns.ts";
 
 /** No slot. */
 const NONE = -1;
-/** No node of a chain: what a new slot holds. */
-const NO_UPDATE = 0;
 /** Room for new messages after a recovery. */
 const SPARE = 50_000;
-/** Of recipients and of content: what the columns hold. */
-export const MOST_RECIPIENTS = 65_535;
+/** Of content: what the columns hold. */
 export const MOST_BYTES = 2 ** 32 - 1;
 
 /** A queued message, as far as its content goes. */
@@ -50,34 +46,24 @@ const nothing: Applied = {};
 
 export class MessageColumns {
   readonly #ids: IdTable;
-  /** The message record: file (metadataLog.ts) and offset. */
-  #file = new Uint32Array(0);
-  #offset = new Uint32Array(0);
+  /** Where the content lies: segment 0 stands for a file of its own. */
   #segment = new Uint32Array(0);
   #contentOffset = new Uint32Array(0);
   #size = new Uint32Array(0);
-  #recipients = new Uint16Array(0);
-  #waiting = new Uint16Array(0);
-  /** Latest update in the chain, or NO_UPDATE. */
-  #chain = new Int32Array(0);
-  readonly #updates = new Chains();
-  /** Recipients that are final, of messages with more than one. */
-  readonly #settled = new Map<number, Set<number>>();
-  readonly #usage = new Map<string, { taken: number; at: Instant }>();
+  readonly #envelopes = new EnvelopePlaces();
+  readonly #recipients = new RecipientColumns();
+  readonly #use = new AllowanceUse();
+  /** Until all that waits was told. */
   #recovery: RecoveryColumns | null = new RecoveryColumns();
   #expected = 0;
-  #relocation: { readonly offsets: Uint32Array; readonly chains: Int32Array } | null = null;
 
   constructor() {
     this.#ids = new IdTable((capacity) => {
-      this.#file = grown(this.#file, capacity);
-      this.#offset = grown(this.#offset, capacity);
       this.#segment = grown(this.#segment, capacity);
       this.#contentOffset = grown(this.#contentOffset, capacity);
       this.#size = grown(this.#size, capacity);
-      this.#recipients = grown(this.#recipients, capacity);
-      this.#waiting = grown(this.#waiting, capacity);
-      this.#chain = grown(this.#chain, capacity);
+      this.#envelopes.grow(capacity);
+      this.#recipients.grow(capacity);
     });
   }
 
@@ -87,7 +73,7 @@ export class MessageColumns {
 
   /** Updates in chains of more than one message's worth: a reason to write them together. */
   get chained(): number {
-    return this.#updates.size;
+    return this.#envelopes.chained;
   }
 
   has(id: MessageId): boolean {
@@ -147,13 +133,12 @@ export class MessageColumns {
 
   /** Where the envelope lies: the message record, then its updates, oldest first. */
   placesOf(slot: number): readonly LogPlace[] {
-    const base = { file: this.#file[slot] ?? 0, offset: this.#offset[slot] ?? 0 };
-    return [base, ...this.#updates.places(this.#chain[slot] ?? NO_UPDATE)];
+    return this.#envelopes.of(slot);
   }
 
   /** Recipients of a slot's message that are final; none are named of one with a single recipient. */
   settledIn(slot: number): Iterable<number> {
-    return this.#settled.get(slot) ?? [];
+    return this.#recipients.settledOf(slot);
   }
 
   /** Applies one record, which lies at `place`. Says what it removed, and which location it left behind. */
@@ -180,11 +165,7 @@ export class MessageColumns {
   /** A record that was pending as `number` lies here now. */
   placed(raw: RawMetadata, number: number, file: number, offset: number): void {
     const slot = this.#slotOfRecord(raw);
-    if (slot === NONE) return;
-    if (this.#file[slot] === PENDING_FILE && this.#offset[slot] === number) {
-      this.#file[slot] = file;
-      this.#offset[slot] = offset;
-    } else this.#updates.placed(this.#chain[slot] ?? NO_UPDATE, number, { file, offset });
+    if (slot !== NONE) this.#envelopes.placed(slot, number, file, offset);
   }
 
   #slotOfRecord(raw: RawMetadata): number {
@@ -209,29 +190,12 @@ export class MessageColumns {
    */
   recordOf(update: RecipientUpdate): MetadataRecord | null {
     const slot = this.#ids.find(update.id);
-    if (slot === NONE) return null;
-    const recipients = this.#recipients[slot] ?? 0;
-    const settled = this.#settled.get(slot);
-    const final = new Set<number>();
-    const changes = update.changes.map(({ index, recipient: { state, attempts, last } }) => {
-      if (!Number.isInteger(index) || index < 0 || index >= recipients) {
-        throw new Error(`Cannot record recipient ${index} of message ${update.id}: it has ${recipients}.`);
-      }
-      if (state.kind === "waiting") final.delete(index);
-      else if (settled?.has(index) !== true) final.add(index);
-      return { index, recipient: { state, attempts, last } };
-    });
-    return final.size === this.#waiting[slot]
-      ? { kind: "removed", id: update.id }
-      : { kind: "update", id: update.id, changes };
+    return slot === NONE ? null : this.#recipients.recordOf(slot, update);
   }
 
-  /** What is known of allowances; what did not grow since `USAGE_KEPT_MS` is forgotten. */
+  /** What is known of allowances. */
   usage(now: Instant): (UsageRecord & { readonly at: Instant })[] {
-    for (const [counter, { at }] of this.#usage) {
-      if (at < now - USAGE_KEPT_MS) this.#usage.delete(counter);
-    }
-    return Array.from(this.#usage, ([counter, { taken, at }]) => ({ counter, taken, at }));
+    return this.#use.all(now);
   }
 
   /**
@@ -244,15 +208,15 @@ export class MessageColumns {
     if (recovery === null) return;
     recovery.forgetDueTimes();
     const known = this.#ids.end;
-    for (const slot of this.#byAge(known)) {
+    for (const slot of byAge(this.#ids, known)) {
       if (!this.#ids.isUsed(slot)) continue;
       const { sendingDomain, credential, queueClass, domain } = recovery.laneOf(slot);
       yield {
         id: this.#ids.idOf(slot),
         dueAt: recovery.dueAt[slot] ?? 0,
         expiresAt: recovery.expiresAt[slot] ?? 0,
-        recipients: this.#waiting[slot] ?? 0,
-        ...{ sendingDomain, credential, domain, several: (this.#recipients[slot] ?? 0) > 1 },
+        recipients: this.#recipients.waitingOf(slot),
+        ...{ sendingDomain, credential, domain, several: this.#recipients.countOf(slot) > 1 },
         ...(queueClass === undefined ? {} : { queueClass }),
       };
     }
@@ -260,42 +224,22 @@ export class MessageColumns {
 
   /** Begins to collect where a checkpoint puts envelopes. */
   beginRelocation(): void {
-    this.#relocation = {
-      offsets: new Uint32Array(this.#ids.end),
-      chains: new Int32Array(this.#ids.end),
-    };
-    this.#updates.keep = true;
+    this.#envelopes.beginRelocation(this.#ids.end);
   }
 
   /** The chain of a slot as it is read now; `relocate` is told the same. */
   chainOf(slot: number): number {
-    return this.#chain[slot] ?? NO_UPDATE;
+    return this.#envelopes.chainOf(slot);
   }
 
   /** The envelope in `slot`, with its updates up to `chain`, was written at `offset`. */
   relocate(slot: number, id: MessageId, offset: number, chain: number): void {
-    const relocation = this.#relocation;
-    if (relocation === null || slot >= relocation.offsets.length || this.#ids.find(id) !== slot) return;
-    relocation.offsets[slot] = offset;
-    relocation.chains[slot] = chain;
+    if (this.#ids.find(id) === slot) this.#envelopes.relocate(slot, offset, chain);
   }
 
   /** The checkpoint is durable as `file` (null: it came to nothing): its envelopes are read from there. */
   endRelocation(file: number | null): void {
-    const relocation = this.#relocation;
-    this.#relocation = null;
-    const count = file === null ? 0 : (relocation?.offsets.length ?? 0);
-    for (let slot = 0; slot < count; slot++) {
-      const offset = relocation?.offsets[slot] ?? 0;
-      if (offset === 0) continue;
-      this.#file[slot] = file ?? 0;
-      this.#offset[slot] = offset;
-      this.#chain[slot] = this.#updates.cut(
-        this.#chain[slot] ?? NO_UPDATE,
-        relocation?.chains[slot] ?? NO_UPDATE,
-      );
-    }
-    this.#updates.keep = false;
+    this.#envelopes.endRelocation(file);
   }
 
   #applyDecoded(record: MetadataRecord, file: number, offset: number): Applied {
@@ -314,12 +258,9 @@ export class MessageColumns {
         this.#place(slot, record.content);
         return { left };
       }
-      case "usage": {
-        const known = this.#usage.get(record.counter);
-        const taken = Math.max(known?.taken ?? 0, record.taken);
-        this.#usage.set(record.counter, { taken, at: Math.max(known?.at ?? 0, record.at) });
+      case "usage":
+        this.#use.apply(record);
         return nothing;
-      }
       case "batch":
       case "journal":
       case "checkpointEnd":
@@ -332,22 +273,11 @@ export class MessageColumns {
     if (front.waiting === 0) return this.#remove(this.#ids.findBytes(payload, 0));
     const slot = this.#ids.addBytes(payload, 0);
     this.#forget(slot);
-    this.#file[slot] = file;
-    this.#offset[slot] = offset;
+    this.#envelopes.put(slot, file, offset);
     this.#place(slot, front.content);
     this.#size[slot] = front.sizeBytes;
-    this.#recipients[slot] = front.recipients;
-    this.#waiting[slot] = front.waiting;
+    this.#recipients.put(slot, payload, front.recipients, front.waiting);
     this.#recovery?.message(slot, payload, front.recipients, front.dueAt, front.expiresAt);
-    if (front.waiting < front.recipients) {
-      const settled = new Set<number>();
-      let index = 0;
-      for (const { waiting } of readStates(payload)) {
-        if (!waiting) settled.add(index);
-        index++;
-      }
-      this.#settled.set(slot, settled);
-    }
     return nothing;
   }
 
@@ -355,24 +285,12 @@ export class MessageColumns {
     const slot = this.#ids.findBytes(payload, 0);
     if (slot === NONE) return nothing;
     for (const { index, waiting, at } of readChanges(payload)) {
-      if (index >= (this.#recipients[slot] ?? 0)) continue;
-      let settled = this.#settled.get(slot);
-      if (settled === undefined) this.#settled.set(slot, (settled = new Set()));
-      if (waiting ? settled.delete(index) : !settled.has(index)) {
-        this.#waiting[slot] = (this.#waiting[slot] ?? 0) + (waiting ? 1 : -1);
-      }
-      if (!waiting) settled.add(index);
-      if (settled.size === 0) this.#settled.delete(slot);
+      if (!this.#recipients.change(slot, index, waiting)) continue;
       this.#recovery?.change(slot, index, waiting ? at : Number.POSITIVE_INFINITY);
     }
-    if (this.#waiting[slot] === 0) return this.#remove(slot);
-    const before = this.#chain[slot] ?? NO_UPDATE;
+    if (this.#recipients.waitingOf(slot) === 0) return this.#remove(slot);
     // A single recipient's last state is all there is to know.
-    if (this.#recipients[slot] === 1) this.#updates.drop(before);
-    this.#chain[slot] = this.#updates.add(
-      { file, offset },
-      this.#recipients[slot] === 1 ? NO_UPDATE : before,
-    );
+    this.#envelopes.add(slot, file, offset, this.#recipients.countOf(slot) === 1);
     return nothing;
   }
 
@@ -386,12 +304,9 @@ export class MessageColumns {
 
   /** What is known of a slot's message beside its columns. */
   #forget(slot: number): void {
-    this.#updates.drop(this.#chain[slot] ?? NO_UPDATE);
-    this.#chain[slot] = NO_UPDATE;
-    this.#settled.delete(slot);
+    this.#envelopes.forget(slot);
+    this.#recipients.forget(slot);
     this.#recovery?.forget(slot);
-    if (this.#relocation !== null && slot < this.#relocation.offsets.length)
-      this.#relocation.offsets[slot] = 0;
   }
 
   #stored(slot: number): StoredContent {
@@ -401,157 +316,5 @@ export class MessageColumns {
   #place(slot: number, content: ContentLocation): void {
     this.#segment[slot] = content?.segment ?? 0;
     this.#contentOffset[slot] = content?.offset ?? 0;
-  }
-
-  /** Slots in the order of their ids, which is that of acceptance. */
-  *#byAge(end: number): Generator<number> {
-    let ascending = true;
-    let before = NONE;
-    for (let slot = 0; slot < end && ascending; slot++) {
-      if (!this.#ids.isUsed(slot)) continue;
-      ascending = before === NONE || this.#ids.isBefore(before, slot);
-      before = slot;
-    }
-    const order = Uint32Array.from({ length: end }, (_, slot) => slot);
-    if (!ascending) order.sort((a, b) => (a === b ? 0 : this.#ids.isBefore(a, b) ? -1 : 1));
-    yield* order;
-  }
-}
-
-/** Chains of update records, newest first. */
-class Chains {
-  #file = new Uint32Array(0);
-  #offset = new Uint32Array(0);
-  #older = new Int32Array(0);
-  #free: number[] = [];
-  #next = 1;
-  /** While set, nothing is given out again: somebody holds numbers of nodes. */
-  #kept: number[] | null = null;
-
-  get size(): number {
-    return this.#next - 1 - this.#free.length - (this.#kept?.length ?? 0);
-  }
-
-  set keep(keep: boolean) {
-    if (!keep) for (const node of this.#kept ?? []) this.#free.push(node);
-    this.#kept = keep ? [] : null;
-  }
-
-  add(place: LogPlace, older: number): number {
-    const node = this.#free.pop() ?? this.#next++;
-    if (node >= this.#file.length) {
-      const capacity = Math.max(1024, 2 * this.#file.length);
-      this.#file = grown(this.#file, capacity);
-      this.#offset = grown(this.#offset, capacity);
-      this.#older = grown(this.#older, capacity);
-    }
-    this.#file[node] = place.file;
-    this.#offset[node] = place.offset;
-    this.#older[node] = older;
-    return node;
-  }
-
-  /** Oldest first. */
-  places(newest: number): LogPlace[] {
-    const places: LogPlace[] = [];
-    for (let node = newest; node !== NO_UPDATE; node = this.#older[node] ?? NO_UPDATE) {
-      places.push({ file: this.#file[node] ?? 0, offset: this.#offset[node] ?? 0 });
-    }
-    return places.toReversed();
-  }
-
-  placed(newest: number, number: number, place: LogPlace): void {
-    for (let node = newest; node !== NO_UPDATE; node = this.#older[node] ?? NO_UPDATE) {
-      if (this.#file[node] !== PENDING_FILE || this.#offset[node] !== number) continue;
-      this.#file[node] = place.file;
-      this.#offset[node] = place.offset;
-    }
-  }
-
-  drop(newest: number): void {
-    for (let node = newest; node !== NO_UPDATE; node = this.#older[node] ?? NO_UPDATE)
-      (this.#kept ?? this.#free).push(node);
-  }
-
-  /** The chain without `from` and what is older; unchanged when `from` is not of it. */
-  cut(newest: number, from: number): number {
-    if (from === NO_UPDATE) return newest;
-    let newer = NO_UPDATE;
-    for (let node = newest; node !== NO_UPDATE; node = this.#older[node] ?? NO_UPDATE) {
-      if (node === from) {
-        this.drop(node);
-        if (newer === NO_UPDATE) return NO_UPDATE;
-        this.#older[newer] = NO_UPDATE;
-        return newest;
-      }
-      newer = node;
-    }
-    return newest;
-  }
-}
-
-/** What the engine is told of each message after recovery, and nobody needs later. */
-class RecoveryColumns {
-  dueAt = new Float64Array(1024);
-  expiresAt = new Float64Array(1024);
-  #lane = new Uint32Array(1024);
-  readonly #lanes: LaneName[] = [];
-  /** By the hash of their bytes: to make two strings a message would be a third of a start. */
-  readonly #byHash = new Map<number, number[]>();
-  readonly #bytes = new LaneBytes();
-  /** Due times of every recipient, infinite when it is final, where there is more than one. */
-  readonly #dueTimes = new Map<number, Float64Array>();
-
-  message(slot: number, payload: Buffer, recipients: number, dueAt: number, expiresAt: number): void {
-    if (slot >= this.dueAt.length) this.reserve(2 * Math.max(slot, this.dueAt.length));
-    this.dueAt[slot] = dueAt;
-    this.expiresAt[slot] = expiresAt;
-    this.#lane[slot] = this.#laneNumber(payload);
-    if (recipients > 1) {
-      const times = Float64Array.from(readStates(payload), ({ waiting, at }) =>
-        waiting ? at : Number.POSITIVE_INFINITY,
-      );
-      this.#dueTimes.set(slot, times);
-    }
-  }
-
-  reserve(capacity: number): void {
-    if (capacity <= this.dueAt.length) return;
-    this.dueAt = grown(this.dueAt, capacity);
-    this.expiresAt = grown(this.expiresAt, capacity);
-    this.#lane = grown(this.#lane, capacity);
-  }
-
-  change(slot: number, index: number, dueAt: number): void {
-    const times = this.#dueTimes.get(slot);
-    if (times !== undefined) times[index] = dueAt;
-    this.dueAt[slot] = times === undefined ? dueAt : Math.min(...times);
-  }
-
-  forget(slot: number): void {
-    this.#dueTimes.delete(slot);
-  }
-
-  forgetDueTimes(): void {
-    this.#dueTimes.clear();
-  }
-
-  laneOf(slot: number): Omit<LaneName, "bytes" | "flags"> {
-    return this.#lanes[this.#lane[slot] ?? 0] ?? { sendingDomain: null, credential: null, domain: "" };
-  }
-
-  #laneNumber(payload: Buffer): number {
-    const bytes = this.#bytes;
-    bytes.find(payload);
-    const hash = bytes.hash(payload);
-    let numbers = this.#byHash.get(hash);
-    if (numbers === undefined) this.#byHash.set(hash, (numbers = []));
-    for (const number of numbers) {
-      const lane = this.#lanes[number];
-      if (lane !== undefined && bytes.equals(payload, lane)) return number;
-    }
-    const number = this.#lanes.push(bytes.name(payload)) - 1;
-    numbers.push(number);
-    return number;
   }
 }

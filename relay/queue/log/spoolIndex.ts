@@ -8,10 +8,8 @@
  */
 import type { Instant, MessageId, QueuedMessage, Recipient } from "../../message.ts";
 import type { RecipientUpdate, UsageRecord } from "../spool.ts";
+import { AllowanceUse } from "./allowanceUse.ts";
 import type { ContentLocation, MetadataRecord } from "./metadata.ts";
-
-/** How long use of an allowance is remembered after it last grew: counters are per day, reports look back. */
-export const USAGE_KEPT_MS = 35 * 86_400_000;
 
 export interface IndexEntry {
   readonly message: QueuedMessage;
@@ -30,7 +28,7 @@ interface Entry {
 
 export class SpoolIndex {
   readonly #entries = new Map<MessageId, Entry>();
-  readonly #usage = new Map<string, { taken: number; at: Instant }>();
+  readonly #use = new AllowanceUse();
 
   get size(): number {
     return this.#entries.size;
@@ -65,12 +63,9 @@ export class SpoolIndex {
         entry.content = record.content;
         return { left };
       }
-      case "usage": {
-        const known = this.#usage.get(record.counter);
-        const taken = Math.max(known?.taken ?? 0, record.taken);
-        this.#usage.set(record.counter, { taken, at: Math.max(known?.at ?? 0, record.at) });
+      case "usage":
+        this.#use.apply(record);
         return {};
-      }
       case "batch":
       case "journal":
       case "checkpointEnd":
@@ -112,12 +107,9 @@ export class SpoolIndex {
     return messages.toSorted((a, b) => a.receivedAt - b.receivedAt || (a.id < b.id ? -1 : 1));
   }
 
-  /** What is known of allowances; what did not grow since `USAGE_KEPT_MS` is forgotten. */
+  /** What is known of allowances. */
   usage(now: Instant): (UsageRecord & { readonly at: Instant })[] {
-    for (const [counter, { at }] of this.#usage) {
-      if (at < now - USAGE_KEPT_MS) this.#usage.delete(counter);
-    }
-    return Array.from(this.#usage, ([counter, { taken, at }]) => ({ counter, taken, at }));
+    return this.#use.all(now);
   }
 
   #update(update: RecipientUpdate): { removed?: IndexEntry } {

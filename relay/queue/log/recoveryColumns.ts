@@ -1,0 +1,89 @@
+/**
+ * What the engine is told of each message after a start, and nobody needs later: when it is due and expires, and
+ * whose turn it waits for. These columns are given up when all have been told.
+ */
+import { grown, type IdTable } from "../idTable.ts";
+import { LaneBytes, type LaneName } from "./laneBytes.ts";
+import { readStates } from "./messageFacts.ts";
+
+/** No slot. */
+const NONE = -1;
+
+export class RecoveryColumns {
+  dueAt = new Float64Array(1024);
+  expiresAt = new Float64Array(1024);
+  #lane = new Uint32Array(1024);
+  readonly #lanes: LaneName[] = [];
+  /** By the hash of their bytes: to make two strings a message would be a third of a start. */
+  readonly #byHash = new Map<number, number[]>();
+  readonly #bytes = new LaneBytes();
+  /** Due times of every recipient, infinite when it is final, where there is more than one. */
+  readonly #dueTimes = new Map<number, Float64Array>();
+
+  message(slot: number, payload: Buffer, recipients: number, dueAt: number, expiresAt: number): void {
+    if (slot >= this.dueAt.length) this.reserve(2 * Math.max(slot, this.dueAt.length));
+    this.dueAt[slot] = dueAt;
+    this.expiresAt[slot] = expiresAt;
+    this.#lane[slot] = this.#laneNumber(payload);
+    if (recipients > 1) {
+      const times = Float64Array.from(readStates(payload), ({ waiting, at }) =>
+        waiting ? at : Number.POSITIVE_INFINITY,
+      );
+      this.#dueTimes.set(slot, times);
+    }
+  }
+
+  reserve(capacity: number): void {
+    if (capacity <= this.dueAt.length) return;
+    this.dueAt = grown(this.dueAt, capacity);
+    this.expiresAt = grown(this.expiresAt, capacity);
+    this.#lane = grown(this.#lane, capacity);
+  }
+
+  change(slot: number, index: number, dueAt: number): void {
+    const times = this.#dueTimes.get(slot);
+    if (times !== undefined) times[index] = dueAt;
+    this.dueAt[slot] = times === undefined ? dueAt : Math.min(...times);
+  }
+
+  forget(slot: number): void {
+    this.#dueTimes.delete(slot);
+  }
+
+  forgetDueTimes(): void {
+    this.#dueTimes.clear();
+  }
+
+  laneOf(slot: number): Omit<LaneName, "bytes" | "flags"> {
+    return this.#lanes[this.#lane[slot] ?? 0] ?? { sendingDomain: null, credential: null, domain: "" };
+  }
+
+  #laneNumber(payload: Buffer): number {
+    const bytes = this.#bytes;
+    bytes.find(payload);
+    const hash = bytes.hash(payload);
+    let numbers = this.#byHash.get(hash);
+    if (numbers === undefined) this.#byHash.set(hash, (numbers = []));
+    for (const number of numbers) {
+      const lane = this.#lanes[number];
+      if (lane !== undefined && bytes.equals(payload, lane)) return number;
+    }
+    const number = this.#lanes.push(bytes.name(payload)) - 1;
+    numbers.push(number);
+    return number;
+  }
+}
+
+/** Slots in the order of their ids, which is that of acceptance. */
+export function* byAge(ids: IdTable, end: number): Generator<number> {
+  let ascending = true;
+  let before = NONE;
+  for (let slot = 0; slot < end && ascending; slot++) {
+    if (!ids.isUsed(slot)) continue;
+    ascending = before === NONE || ids.isBefore(before, slot);
+    before = slot;
+  }
+  const order = Uint32Array.from({ length: end }, (_, slot) => slot);
+  if (!ascending) order.sort((a, b) => (a === b ? 0 : ids.isBefore(a, b) ? -1 : 1));
+  yield* order;
+}
