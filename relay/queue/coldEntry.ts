@@ -3,7 +3,7 @@
  * would in memory, and their place says what they wait for there.
  */
 import type { MessageId, QueuedMessage } from "../message.ts";
-import type { BacklogRow } from "./backlog.ts";
+import type { BacklogRow } from "./backlogView.ts";
 import type { EnginePorts } from "./enginePorts.ts";
 import { createEntry, type Entry, pack } from "./parcel.ts";
 import type { QueueState } from "./queueState.ts";
@@ -12,11 +12,11 @@ import type { QueueState } from "./queueState.ts";
 export async function entryOf(ports: EnginePorts, state: QueueState, id: MessageId): Promise<Entry | null> {
   const known = state.entries.get(id);
   if (known !== undefined) return known;
-  if (state.backlog.row(id) === null) return null;
+  if (state.backlog.view.row(id) === null) return null;
   const [message = null] = await ports.spool.load([id]);
   if (message instanceof Error) throw message;
   // It may have come into memory, or gone, meanwhile.
-  const row = state.backlog.row(id);
+  const row = state.backlog.view.row(id);
   return state.entries.get(id) ?? (message === null || row === null ? null : coldEntry(message, row));
 }
 

@@ -292,7 +292,7 @@ class QueueEngine implements Engine {
       if (id.startsWith(prefix)) found.push(id);
       if (found.length === most) break;
     }
-    found.push(...this.#state.backlog.find(prefix, most));
+    found.push(...this.#state.backlog.view.find(prefix, most));
     for (const { id } of this.#ports.spool.setAside) if (id.startsWith(prefix)) found.push(id);
     return [...new Set(found)].sort().slice(0, most);
   }

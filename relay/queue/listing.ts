@@ -2,7 +2,7 @@
 import type { MessageListing, QueueListing } from "../contract/admin.ts";
 import type { Instant, MessageId } from "../message.ts";
 import { DEFAULT_CLASS, rankOf } from "../policy/queueClass.ts";
-import type { BacklogRow } from "./backlog.ts";
+import type { BacklogRow } from "./backlogView.ts";
 import { type Binding, bind } from "./binding.ts";
 import { coldEntry } from "./coldEntry.ts";
 import { queueClassOf } from "./compiledConfig.ts";
@@ -52,7 +52,7 @@ export async function listQueue(ports: EnginePorts, state: QueueState): Promise<
     const { queueClass } = entry.message;
     for (const parcel of entry.parcels) groupOf(whereTo(state, parcel), queueClass).parcels.push(parcel);
   }
-  for (const { lane, oldest } of state.backlog.lanes()) {
+  for (const { lane, oldest } of state.backlog.view.lanes()) {
     const group = groupOf(whereToDomain(state, lane.domain), lane.queueClass);
     group.recipients += lane.recipients;
     group.oldest = Math.min(group.oldest, oldest);
@@ -106,7 +106,7 @@ async function lookAtBacklog(
   ports: EnginePorts,
   state: QueueState,
 ): Promise<{ readonly row: BacklogRow; readonly entry: Entry | null }[]> {
-  const samples = [...state.backlog.samples(MOST_SAMPLED)].toSorted(
+  const samples = [...state.backlog.view.samples(MOST_SAMPLED)].toSorted(
     ([a], [b]) => b.recipients - a.recipients,
   );
   const rows = new Map<MessageId, BacklogRow>();

@@ -5,8 +5,8 @@
 import type { Instant, Recipient, QueuedMessage } from "../message.ts";
 import { isGreylisted } from "../policy/classifyReply.ts";
 import type { Provider } from "../policy/providers.ts";
-import type { Lane } from "./backlog.ts";
 import type { HeapNode } from "./dueHeap.ts";
+import type { Lane } from "./lanes.ts";
 import type { Rank } from "./shares.ts";
 
 export interface Entry {

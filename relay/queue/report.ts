@@ -73,7 +73,7 @@ function queueOf(state: QueueState, now: Instant): RelayReport["queue"] {
       count(classes, known.has(queueClass) ? queueClass : OTHER_CLASS, parcel.indices.length, receivedAt);
     }
   }
-  for (const { lane, oldest: since } of state.backlog.lanes()) {
+  for (const { lane, oldest: since } of state.backlog.view.lanes()) {
     const { name } = whereToDomain(state, lane.domain).provider;
     oldest = Math.min(oldest, since);
     recipients += lane.recipients;

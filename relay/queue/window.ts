@@ -8,8 +8,9 @@
  * so that there is always room for one more lane; and when what is in memory cannot go on, it makes room.
  */
 import type { Instant, MessageId, QueuedMessage } from "../message.ts";
-import type { Lane, Picked } from "./backlog.ts";
+import type { Picked } from "./backlog.ts";
 import type { EnginePorts } from "./enginePorts.ts";
+import type { Lane } from "./lanes.ts";
 import { createEntry, type Entry, type Parcel } from "./parcel.ts";
 import type { QueueState } from "./queueState.ts";
 import type { Scheduler } from "./scheduler.ts";
