@@ -1,0 +1,85 @@
+/**
+ * What becomes of a message whose envelope is lost: what is left of it is kept in a file of its own (aside.ts), it
+ * leaves the queue, and a person is told.
+ */
+import { basename } from "node:path";
+
+import type { Log } from "../../kit/log.ts";
+import type { MessageId } from "../../message.ts";
+import type { Files } from "../files.ts";
+import { type AsideStore, KEPT_ENVELOPE_BYTES } from "./aside.ts";
+import type { ContentOpener } from "./contentOpener.ts";
+import type { Envelopes, LostEnvelope } from "./envelopes.ts";
+import type { MessageColumns } from "./messageColumns.ts";
+import type { MetadataRecord } from "./metadata.ts";
+import type { MetadataLog } from "./metadataLog.ts";
+
+export interface SettingAsideParts {
+  readonly files: Files;
+  readonly log: Log;
+  readonly index: MessageColumns;
+  readonly envelopes: Envelopes;
+  readonly metadata: MetadataLog;
+  readonly opener: ContentOpener;
+  readonly aside: AsideStore;
+  /** Makes records durable. */
+  readonly submit: (records: readonly MetadataRecord[]) => Promise<void>;
+}
+
+export class SettingAside {
+  readonly #parts: SettingAsideParts;
+  readonly #leaving = new Set<MessageId>();
+
+  constructor(parts: SettingAsideParts) {
+    this.#parts = parts;
+  }
+
+  /** Looks at a message that could not be read once more, and sets it aside when its envelope is gone. */
+  async lookAgain(id: MessageId): Promise<void> {
+    const slot = this.#parts.index.slotOf(id);
+    if (slot === undefined) return;
+    const { lost } = await this.#parts.envelopes.records([slot]);
+    for (const each of lost) await this.setAside(each);
+  }
+
+  /** What is left of a message is kept in a file of its own, durable before the message leaves the queue. */
+  async setAside({ id, place }: LostEnvelope): Promise<void> {
+    const { files, log, index, metadata, opener, aside, submit } = this.#parts;
+    const entry = index.get(id);
+    if (entry === undefined || this.#leaving.has(id)) return;
+    this.#leaving.add(id);
+    try {
+      const path = metadata.pathOf(place.file);
+      const reason = `its envelope, at byte ${place.offset} of ${basename(path)}, is damaged, and no other copy of it is left`;
+      const { sizeBytes } = entry;
+      const envelope = await readSome(files, path, place.offset);
+      const open = await opener.open(id).catch(() => null);
+      try {
+        const content = open === null ? null : { file: open.file, offset: open.offset };
+        await aside.keep({ id, reason, sizeBytes, envelope, content });
+      } finally {
+        await open?.file.close();
+      }
+      await submit([{ kind: "removed", id }]);
+      log.error('a message is set aside, for nobody knows where it was to go: see "smtp-relay spool check"', {
+        ...{ id, reason, sizeBytes },
+      });
+    } finally {
+      this.#leaving.delete(id);
+    }
+  }
+}
+
+/** Bytes of a file, for a person; none when they cannot be had. */
+async function readSome(files: Files, path: string, offset: number): Promise<Buffer> {
+  try {
+    const file = await files.open(path);
+    try {
+      return await file.read(KEPT_ENVELOPE_BYTES, offset);
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
