@@ -57,18 +57,20 @@ export class BacklogSchedule {
     return state[row] === rowStates.scheduled ? Math.min(dueAt[row] ?? 0, expiry) : expiry;
   }
 
-  #isBefore(a: number, b: number): boolean {
-    const [left, right] = [this.#key(a), this.#key(b)];
-    return left === right ? this.#columns.ids.isBefore(a, b) : left < right;
+  /** No two rows are equal: ids are not. */
+  #isBefore(a: number, keyOfA: number, b: number): boolean {
+    const keyOfB = this.#key(b);
+    return keyOfA === keyOfB ? this.#columns.ids.isBefore(a, b) : keyOfA < keyOfB;
   }
 
   #up(start: number): void {
     let index = start;
     const row = this.#heap[index] ?? NO_ROW;
+    const key = this.#key(row);
     while (index > 0) {
       const above = (index - 1) >> 1;
       const parent = this.#heap[above] ?? NO_ROW;
-      if (!this.#isBefore(row, parent)) break;
+      if (!this.#isBefore(row, key, parent)) break;
       this.#put(parent, index);
       index = above;
     }
@@ -78,16 +80,17 @@ export class BacklogSchedule {
   #down(start: number): void {
     let index = start;
     const row = this.#heap[index] ?? NO_ROW;
+    const key = this.#key(row);
     for (;;) {
       let below = 2 * index + 1;
       if (below >= this.#size) break;
       let child = this.#heap[below] ?? NO_ROW;
       const right = this.#heap[below + 1] ?? NO_ROW;
-      if (below + 1 < this.#size && this.#isBefore(right, child)) {
+      if (below + 1 < this.#size && !this.#isBefore(child, this.#key(child), right)) {
         below++;
         child = right;
       }
-      if (!this.#isBefore(child, row)) break;
+      if (this.#isBefore(row, key, child)) break;
       this.#put(child, index);
       index = below;
     }
