@@ -77,6 +77,22 @@ describe("group commit", () => {
     expect((await contentOf(spool, nthId(1))).length).toBe(1_000_000);
   });
 
+  test("content that was just committed is at hand until its first attempt is recorded, a large message's never", async () => {
+    for (const id of [nthId(1), nthId(2)]) await put(spool, id, "content");
+    const large = await spool.begin(nthId(3));
+    await large.write(Buffer.alloc(1_000_000, "x"));
+    await large.commit(queuedMessage({ id: nthId(3), sizeBytes: 1_000_000 }));
+    const atHand = (n: number) => {
+      const pieces = spool.atHand(nthId(n));
+      return pieces === null ? null : Buffer.concat(pieces).toString();
+    };
+    expect([1, 2, 3].map(atHand)).toEqual(["content", "content", null]);
+
+    const recipient = { state: { kind: "waiting", dueAt: 9 }, attempts: 1, last: null } as const;
+    await spool.record([{ id: nthId(1), changes: [{ index: 0, recipient }] }]);
+    expect([1, 2].map(atHand)).toEqual([null, "content"]);
+  });
+
   test("memory for waiting content is bounded over all messages", async () => {
     await stage.remove();
     await start({ inlineBytes: 10_000_000, bufferedBytes: 300_000 });
