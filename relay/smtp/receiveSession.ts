@@ -117,22 +117,20 @@ export class ReceivingSession extends TamedConnection implements HostedSession {
         return this.#hangUp(refusal(421, "4.7.0", "Too many commands without authentication"));
       }
     }
-    const handler = this.#transactionHandler(verb);
-    if (handler === undefined || next === undefined) return super._onCommand(line, next);
-    return this.#run(handler, line, next);
+    if (next === undefined || !this.#isOpen) return super._onCommand(line, next);
+    // As the library would, which looks at each command for more than these can be.
+    if (verb === "MAIL") return this.#run(next, (done) => this.handler_MAIL(line, done));
+    if (verb === "RCPT") return this.#run(next, (done) => this.handler_RCPT(line, done));
+    if (verb === "DATA") return this.#run(next, (done) => this.handler_DATA(line, done));
+    return super._onCommand(line, next);
   }
 
-  /** How MAIL, RCPT and DATA of an open session are answered; undefined: it is the library's to say. */
-  #transactionHandler(verb: string) {
-    const isOpen = this._ready && this._server._closeTimeout === false && this.hostNameAppearsAs !== false;
-    if (!isOpen) return undefined;
-    if (verb === "MAIL") return this.handler_MAIL;
-    if (verb === "RCPT") return this.handler_RCPT;
-    return verb === "DATA" ? this.handler_DATA : undefined;
+  /** Greeted, introduced, and not about to end: what the library asks before each command. */
+  get #isOpen(): boolean {
+    return this._ready && this._server._closeTimeout === false && this.hostNameAppearsAs !== false;
   }
 
-  /** As the library would, which looks at each command for more than these can be. */
-  #run(handler: typeof this.handler_MAIL, line: Buffer, next: () => void): void {
+  #run(next: () => void, handler: (done: () => void) => void): void {
     let isDone = false;
     const done = () => {
       isDone = true;
@@ -141,7 +139,7 @@ export class ReceivingSession extends TamedConnection implements HostedSession {
     };
     this._handlerPending = true;
     try {
-      handler.call(this, line, done);
+      handler(done);
     } catch (error) {
       this.#host.log.error("a command failed by a fault of this relay", { error });
       if (isDone) return;

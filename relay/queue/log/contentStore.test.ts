@@ -4,7 +4,6 @@ import { join } from "node:path";
 
 import { expect, test } from "vitest";
 
-import { tempFolder } from "../../../test/support/tempFolder.ts";
 import { nodeFiles } from "../files.ts";
 import { BlockBuilder } from "./contentBlocks.ts";
 import { ContentStore, FRAME_BYTES } from "./contentStore.ts";
@@ -20,8 +19,8 @@ test("a segment without messages is no victim of compaction: nothing to copy, an
 });
 
 test("a lone message of ten KiB ends with its page, and the next one begins a page of its own", async () => {
-  using folder = tempFolder();
-  const segment = join(folder.path, "content-0000000001.seg");
+  const folder = await mkdtemp(join(tmpdir(), "content-"));
+  const segment = join(folder, "content-0000000001.seg");
   const record = { type: 1, payload: Buffer.from("a record") };
   const bytes = async (sizeBytes: number) => {
     const content = { id: idOf(sizeBytes), sizeBytes, blocks: blocksOf(idOf(sizeBytes), sizeBytes) };
@@ -29,7 +28,7 @@ test("a lone message of ten KiB ends with its page, and the next one begins a pa
     (await store.append([content], [record])).accept();
     return { place: places[0], end: (await stat(segment)).size };
   };
-  const store = new ContentStore({ files: nodeFiles, directory: folder.path, segmentBytes: 65_536 });
+  const store = new ContentStore({ files: nodeFiles, directory: folder, segmentBytes: 65_536 });
 
   expect((await bytes(10_240)).end).toBe(12_288);
   const second = await bytes(10_241);
@@ -40,7 +39,7 @@ test("a lone message of ten KiB ends with its page, and the next one begins a pa
   const third = await bytes(10_242);
 
   // A life later every journal is found behind the padding, and nothing counts as torn.
-  const again = new ContentStore({ files: nodeFiles, directory: folder.path, segmentBytes: 65_536 });
+  const again = new ContentStore({ files: nodeFiles, directory: folder, segmentBytes: 65_536 });
   await again.recover();
   const batches: string[] = [];
   const torn = await again.readJournals({ segment: 1, offset: 0 }, ([first]) =>
@@ -49,6 +48,7 @@ test("a lone message of ten KiB ends with its page, and the next one begins a pa
   expect(batches).toEqual(["a record", "a record", "a record", "a record"]);
   expect(torn).toBe(0);
   expect((await stat(segment)).size).toBe(third.end);
+  await rm(folder, { recursive: true });
 });
 
 function blocksOf(id: string, sizeBytes: number): Buffer[] {
