@@ -4,36 +4,36 @@ import { gatherLines } from "./lineWriter.ts";
 
 function world() {
   const written: string[] = [];
-  const turns: (() => void)[] = [];
+  const waits: (() => void)[] = [];
   const write = gatherLines(
     (lines) => written.push(lines),
-    (action) => turns.push(action),
+    (action) => waits.push(action),
   );
   return {
     write,
     written,
-    endOfTurn: () => {
-      for (const action of turns.splice(0)) action();
+    pass: () => {
+      for (const action of waits.splice(0)) action();
     },
   };
 }
 
 describe("lines of a log", () => {
-  test("leave together at the end of the turn, in order", () => {
-    const { write, written, endOfTurn } = world();
+  test("leave together after a while, in order", () => {
+    const { write, written, pass } = world();
     write("one\n");
     write("two\n");
     expect(written).toEqual([]);
-    endOfTurn();
+    pass();
     expect(written).toEqual(["one\ntwo\n"]);
   });
 
-  test("of the next turn leave at its end", () => {
-    const { write, written, endOfTurn } = world();
+  test("that come later leave later", () => {
+    const { write, written, pass } = world();
     write("one\n");
-    endOfTurn();
+    pass();
     write("two\n");
-    endOfTurn();
+    pass();
     expect(written).toEqual(["one\n", "two\n"]);
   });
 
@@ -44,11 +44,11 @@ describe("lines of a log", () => {
   });
 
   test("are out once flushed, as at an exit, and do not come twice", () => {
-    const { write, written, endOfTurn } = world();
+    const { write, written, pass } = world();
     write("one\n");
     write.flush();
     expect(written).toEqual(["one\n"]);
-    endOfTurn();
+    pass();
     expect(written).toEqual(["one\n"]);
   });
 });
