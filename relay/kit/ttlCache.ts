@@ -1,8 +1,9 @@
 /**
- * A bounded memory of answers with a time to live. The least recently used entry makes room; an expired
+ * A bounded memory of answers with a time to live. The least recently used entries make room; an expired
  * one is as good as none. Time comes from the Clock, so that tests can let days pass.
  */
 import type { Clock } from "./clock.ts";
+import { forgetOldest } from "./forgetOldest.ts";
 
 export class TtlCache<Value> {
   readonly #entries = new Map<string, { readonly value: Value; readonly until: number }>();
@@ -27,9 +28,7 @@ export class TtlCache<Value> {
     this.#entries.delete(key);
     if (ttlSeconds <= 0) return;
     this.#entries.set(key, { value, until: this.#clock.now() + ttlSeconds * 1000 });
-    if (this.#entries.size <= this.#most) return;
-    const [oldest] = this.#entries.keys();
-    if (oldest !== undefined) this.#entries.delete(oldest);
+    forgetOldest(this.#entries, this.#most);
   }
 
   clear(): void {

@@ -5,6 +5,7 @@
  * standing (source → provider, or site where no provider is known: what do they think of us?). A tenant's
  * server that is down thus stops no other tenant of the same provider.
  */
+import { forgetOldest } from "../kit/forgetOldest.ts";
 import type { RelayConfig } from "../contract/config.ts";
 import type { Restraint } from "../contract/report.ts";
 import type { Instant } from "../message.ts";
@@ -177,13 +178,14 @@ export class PathBook {
 
   #bound(): void {
     if (this.#paths.size <= MOST_PATHS) return;
+    // Many at once, as forgetOldest.ts says; those that hold nothing back first.
+    let count = MOST_PATHS / 16;
     for (const [key, { state }] of this.#paths) {
       if (state.phase.kind !== "Open") continue;
       this.#paths.delete(key);
-      return;
+      if (--count === 0) return;
     }
-    const [oldest] = this.#paths.keys();
-    if (oldest !== undefined) this.#paths.delete(oldest);
+    forgetOldest(this.#paths, MOST_PATHS);
   }
 }
 

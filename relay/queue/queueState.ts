@@ -2,6 +2,7 @@
  * Everything the engine knows, as one value that its parts share: the scheduler and the dispatcher change
  * it, the views (explain, listing, report) only read it.
  */
+import { forgetOldest } from "../kit/forgetOldest.ts";
 import type { Instant, MessageId } from "../message.ts";
 import { otherProvider, type Provider } from "../policy/providers.ts";
 import { Backlog } from "./backlog.ts";
@@ -71,9 +72,7 @@ export function rememberSite(
 ): void {
   state.knownSites.delete(domain);
   state.knownSites.set(domain, known);
-  if (state.knownSites.size <= MOST_KNOWN) return;
-  const [oldest] = state.knownSites.keys();
-  if (oldest !== undefined) state.knownSites.delete(oldest);
+  forgetOldest(state.knownSites, MOST_KNOWN);
 }
 
 /** Site and provider of a parcel as far as known; the recipient domain stands in for the site. */
