@@ -1,18 +1,29 @@
 /**
  * The real files, with faults at will: every write fails, a given sync fails, a write is torn after some
- * bytes, the disk looks full. Counts what is done, so that a test can tell one sync from twenty.
+ * bytes, a place cannot be read, the disk looks full. Counts what is done, so that a test can tell one sync from twenty.
  */
 import { nodeFiles, type Files, type StoredFile } from "../../relay/queue/files.ts";
 
 export type FaultCode = "ENOSPC" | "EIO" | "EROFS";
 
 export interface FaultRule {
-  readonly operation: "create" | "write" | "datasync" | "rename" | "syncFolder" | "remove" | "truncate";
+  readonly operation:
+    | "create"
+    | "open"
+    | "write"
+    | "read"
+    | "datasync"
+    | "rename"
+    | "syncFolder"
+    | "remove"
+    | "truncate";
   /** Matches the path. */
   readonly path: RegExp;
   readonly code: FaultCode;
   /** Of a failing write, this many bytes reach the file all the same. */
   readonly tornAfterBytes?: number;
+  /** Of reads, those fail that touch bytes from the first up to the second; without it all do. */
+  readonly bytes?: readonly [from: number, to: number];
 }
 
 export class FaultyFiles implements Files {
@@ -69,6 +80,7 @@ export class FaultyFiles implements Files {
   }
 
   async open(path: string): Promise<StoredFile> {
+    this.#check("open", path);
     return this.#wrap(path, await nodeFiles.open(path));
   }
 
@@ -122,7 +134,14 @@ export class FaultyFiles implements Files {
           this.#check("datasync", path);
           await file.datasync();
         }),
-      read: (length, position) => file.read(length, position),
+      read: async (length, position) => {
+        const rule = this.#rules.find(
+          ({ operation, path: affected, bytes: [from, to] = [0, Number.POSITIVE_INFINITY] }) =>
+            operation === "read" && affected.test(path) && position < to && position + length > from,
+        );
+        if (rule !== undefined) throw fault(rule);
+        return file.read(length, position);
+      },
       size: () => file.size(),
       truncate: (bytes) =>
         this.#run(async () => {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { contentOf, fileStage, nthId, put } from "../../../test/contract/spool/harness.ts";
+import type { FaultRule } from "../../../test/support/faultyFiles.ts";
 import { recipient } from "../../../test/support/queuedMessage.ts";
 import { recoverAll } from "../../../test/support/spool/recoverAll.ts";
 import type { RecipientState } from "../../message.ts";
@@ -51,6 +52,14 @@ async function garble(pattern: RegExp, what: string): Promise<number> {
 
 async function record(id: string, index: number, state: RecipientState, attempts = 1): Promise<void> {
   await spool.record([{ id, changes: [{ index, recipient: { state, attempts, last: null } }] }]);
+}
+
+/** Where `what` stands in the one file of that pattern, as a place that the disk cannot read. */
+async function unreadable(pattern: RegExp, what: string): Promise<FaultRule> {
+  const [name = ""] = await filesLike(pattern);
+  const at = (await readFile(join(stage.directory(), name))).indexOf(what);
+  expect(at).toBeGreaterThan(0);
+  return { operation: "read", path: new RegExp(name), code: "EIO", bytes: [at, at + what.length] };
 }
 
 /** Mail comes and goes until a checkpoint stands for what is there now. */
@@ -164,6 +173,78 @@ describe("an envelope that is damaged while the relay runs", () => {
     ]);
     await untilCheckpoint();
     expect(spool.setAside).toEqual([]);
+  });
+});
+
+describe("an envelope that the disk cannot read while the relay runs", () => {
+  test("is set aside with its content, checkpoints succeed, its log is kept, and its neighbours do not suffer", async () => {
+    await put(spool, nthId(1), LARGE, to("one@inbox.test"));
+    await put(spool, nthId(2), LARGE, to("two@inbox.test"));
+    await put(spool, nthId(3), LARGE, to("three@inbox.test"));
+    stage.files.fail(await unreadable(/^metadata-/, "two@inbox.test"));
+    const [first, second, third] = await spool.load([nthId(1), nthId(2), nthId(3)]);
+    expect(first).toMatchObject({ recipients: [{ address: "one@inbox.test" }] });
+    expect(second).toBeInstanceOf(SpoolError);
+    expect(third).toMatchObject({ recipients: [{ address: "three@inbox.test" }] });
+    await untilCheckpoint();
+
+    expect(spool.setAside).toMatchObject([
+      { id: nthId(2), reason: expect.stringMatching(/byte \d+ of metadata-.*cannot be read from the disk/) },
+    ]);
+    expect(await filesLike(/^metadata-.*damaged$/)).toEqual(["metadata-0000000001.log.damaged"]);
+    const file = await readAside(nodeFiles, join(stage.directory(), `${nthId(2)}.aside`), nthId(2));
+    expect(file.isWhole).toBe(true);
+    spool = await stage.openAfterKill();
+    const { messages, damagedBytes } = await recoverAll(spool);
+    expect(messages.map(({ id }) => id)).toEqual([nthId(1), nthId(3)]);
+    expect(damagedBytes).toBe(0);
+  });
+
+  test("is taken from the journal of its segment, and a checkpoint writes it anew", async () => {
+    await put(spool, nthId(1), "small", to("one@inbox.test"));
+    await untilCheckpoint();
+    stage.files.fail(await unreadable(/^checkpoint-/, "one@inbox.test"));
+    expect(await spool.load([nthId(1)])).toMatchObject([{ recipients: [{ address: "one@inbox.test" }] }]);
+    await untilCheckpoint();
+    stage.files.mend();
+    expect(spool.setAside).toEqual([]);
+    expect(await filesLike(/damaged$/)).toEqual([]);
+    expect(await spool.load([nthId(1)])).toMatchObject([{ recipients: [{ address: "one@inbox.test" }] }]);
+  });
+
+  test.each(["read", "open"] as const)(
+    "stays queued when the disk cannot %s its content either: that is a fault of the store",
+    async (operation) => {
+      await put(spool, nthId(1), LARGE, to("one@inbox.test"));
+      stage.files.fail(await unreadable(/^metadata-/, "one@inbox.test"), {
+        ...{ operation, path: /\.msg$/, code: "EIO" },
+      });
+      expect((await spool.load([nthId(1)]))[0]).toBeInstanceOf(SpoolError);
+      for (let n = 500; n < 540; n++) await put(spool, nthId(n), "x");
+      await spool.close();
+      expect(await filesLike(/^checkpoint-|\.aside/)).toEqual([]);
+
+      stage.files.mend();
+      spool = await stage.open();
+      await spool.recover();
+      expect(await spool.load([nthId(1)])).toMatchObject([{ recipients: [{ address: "one@inbox.test" }] }]);
+    },
+  );
+
+  test("is no matter of one message when the bad places run on: nothing is set aside, and all is there with the disk", async () => {
+    const padding = "r".repeat(200);
+    const ids = Array.from({ length: 300 }, (_, n) => nthId(n + 1));
+    for (const id of ids) await put(spool, id, LARGE, to(`${padding}${id}@inbox.test`));
+    stage.files.fail({ operation: "read", path: /(?:checkpoint|metadata)-/, code: "EIO" });
+    await expect(spool.load(ids)).rejects.toThrow(/input\/output error/);
+    await spool.close();
+    expect(spool.setAside).toEqual([]);
+
+    stage.files.mend();
+    spool = await stage.open();
+    await spool.recover();
+    const messages = await spool.load(ids);
+    expect(messages.map((message) => (message instanceof SpoolError ? null : message?.id))).toEqual(ids);
   });
 });
 

@@ -2,7 +2,7 @@
  * Envelopes, read from the logs when a message's turn comes: the message record, and the updates after it
  * applied. Many are read in one call, since their records lie side by side.
  *
- * A damaged record costs as little as can be. Of a message record there is a second one in the journal of its
+ * A damaged record, or one the disk cannot read (recordReader.ts), costs as little as can be. Of a message record there is a second one in the journal of its
  * segment; without an update the recipients are as they were before it, but for those the index knows to be final.
  * Only a message whose record is nowhere any more cannot be read.
  */
@@ -30,6 +30,8 @@ export interface LostEnvelope {
   readonly id: MessageId;
   /** Where its record was. */
   readonly place: LogPlace;
+  /** It may be there still: the disk cannot read it. */
+  readonly isUnreadable: boolean;
 }
 
 /** Where records lie: in logs and checkpoints, and once more in the journals of segments. */
@@ -41,6 +43,8 @@ export interface EnvelopeSource extends RecordSource {
 interface Wanted {
   /** Whether what is read is all there is; not so when a copy stands for the record. */
   isWhole: boolean;
+  /** The disk cannot read the message record. */
+  readonly isUnreadable: boolean;
   readonly slot: number;
   readonly id: MessageId;
   readonly chain: number;
@@ -100,7 +104,8 @@ export class Envelopes {
         records.push({ slot, id, chain, record });
       } catch (error) {
         if (!(error instanceof SpoolError)) throw error;
-        lost.push({ slot, id, place: want.places[0] ?? { file: 0, offset: 0 } });
+        const { isUnreadable } = want;
+        lost.push({ slot, id, isUnreadable, place: want.places[0] ?? { file: 0, offset: 0 } });
       }
     }
     return { records, lost };
@@ -111,7 +116,7 @@ export class Envelopes {
     readonly raw: readonly (readonly (RawMetadata | null)[])[];
   }> {
     for (let attempt = 1; ; attempt++) {
-      const wanted = slots.flatMap((slot): Wanted[] =>
+      const looked = slots.flatMap((slot) =>
         !this.#index.isUsed(slot)
           ? []
           : [
@@ -125,12 +130,17 @@ export class Envelopes {
             ],
       );
       try {
-        const records = await readRecords(
+        const { records, unreadable } = await readRecords(
           this.#source,
-          wanted.flatMap(({ places }) => places),
+          looked.flatMap(({ places }) => places),
         );
+        const wanted: Wanted[] = [];
+        const raw: (RawMetadata | null)[][] = [];
         let next = 0;
-        const raw = wanted.map(({ places }) => records.slice(next, (next += places.length)));
+        for (const each of looked) {
+          wanted.push({ ...each, isUnreadable: unreadable.has(next) });
+          raw.push(records.slice(next, (next += each.places.length)));
+        }
         await this.#takeCopies(wanted, raw);
         return { wanted, raw };
       } catch (error) {
@@ -161,7 +171,10 @@ export class Envelopes {
     }
   }
 
-  #composed({ slot, id, places, isWhole }: Wanted, raw: readonly (RawMetadata | null)[]): QueuedMessage {
+  #composed(
+    { slot, id, places, isWhole, isUnreadable }: Wanted,
+    raw: readonly (RawMetadata | null)[],
+  ): QueuedMessage {
     let message: QueuedMessage | undefined;
     let recipients: Recipient[] = [];
     let isLacking = !isWhole;
@@ -177,7 +190,7 @@ export class Envelopes {
         }
       } else isLacking = true;
     }
-    if (message === undefined) throw damagedRecord(id, places[0] ?? { file: 0, offset: 0 });
+    if (message === undefined) throw damagedRecord(id, places[0] ?? { file: 0, offset: 0 }, isUnreadable);
     if (isLacking) {
       for (const index of this.#index.settledIn(slot)) {
         const before = recipients[index];

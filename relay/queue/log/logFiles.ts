@@ -89,6 +89,11 @@ export class LogFiles {
       if (name.endsWith(UNFINISHED_SUFFIX)) await this.#files.remove(this.#path(name));
   }
 
+  /** As `noteDamage`, by the number of places. */
+  noteUnreadable(file: number): void {
+    this.noteDamage(isCheckpoint(file) ? "checkpoint" : "metadata", sequenceOf(file));
+  }
+
   /** This file could not be read whole. */
   noteDamage(stem: Stem, sequence: number): void {
     this.#damaged.add(nameOf(stem, sequence));

@@ -234,6 +234,11 @@ export class MetadataLog {
     return this.#files.pathOf(file);
   }
 
+  /** The disk cannot read all of this file: it is kept under another name when a checkpoint stands for it. */
+  keep(file: number): void {
+    this.#files.noteUnreadable(file);
+  }
+
   /**
    * Writes the state to a checkpoint that covers every log but the current one, then deletes those. The
    * caller has just called `startLog`. `state` is pulled in chunks while new batches are appended: a state
