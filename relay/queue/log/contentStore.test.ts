@@ -42,11 +42,11 @@ test("a lone message of ten KiB ends with its page, and the next one begins a pa
   const again = new ContentStore({ files: nodeFiles, directory: folder, segmentBytes: 65_536 });
   await again.recover();
   const batches: string[] = [];
-  const torn = await again.readJournals({ segment: 1, offset: 0 }, ([first]) =>
+  const { tornBytes } = await again.readJournals({ segment: 1, offset: 0 }, ([first]) =>
     batches.push(String(first?.payload)),
   );
   expect(batches).toEqual(["a record", "a record", "a record", "a record"]);
-  expect(torn).toBe(0);
+  expect(tornBytes).toBe(0);
   expect((await stat(segment)).size).toBe(third.end);
   await rm(folder, { recursive: true });
 });

@@ -9,7 +9,7 @@
  *
  * A segment is never appended to after a failure or in a later life of the process (files.ts says why).
  */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 import type { MessageId } from "../../message.ts";
 import { codeOf, type Files, ignoreFailure, type StoredFile } from "../files.ts";
@@ -91,24 +91,32 @@ export class ContentStore {
     }
   }
 
-  /** Reads the journals from this place on, in order. */
+  /** Reads the journals from this place on, in order. Segments with damage in between are told by name. */
   async readJournals(
     from: JournalPlace,
     onBatch: (records: readonly RawMetadata[], segment: number) => void,
-  ): Promise<number> {
+  ): Promise<{
+    readonly tornBytes: number;
+    readonly damagedBytes: number;
+    readonly damagedFiles: readonly string[];
+  }> {
     let tornBytes = 0;
+    let damagedBytes = 0;
+    const damagedFiles: string[] = [];
     const sequences = [...this.#segments.keys()].filter((sequence) => sequence >= from.segment);
     for (const sequence of sequences.toSorted((a, b) => a - b)) {
       const file = await this.#files.open(this.#segmentPath(sequence));
       try {
         const start = sequence === from.segment ? from.offset : 0;
-        const { end } = await readJournals(file, sequence, start, (records) => onBatch(records, sequence));
-        tornBytes += Math.max(0, (await file.size()) - end);
+        const found = await readJournals(file, sequence, start, (records) => onBatch(records, sequence));
+        tornBytes += Math.max(0, (await file.size()) - found.end);
+        damagedBytes += found.damagedBytes;
+        if (found.damagedBytes > 0) damagedFiles.push(basename(this.#segmentPath(sequence)));
       } finally {
         await file.close();
       }
     }
-    return tornBytes;
+    return { tornBytes, damagedBytes, damagedFiles };
   }
 
   /** Where the next batch will lie. */

@@ -14,9 +14,9 @@ const LONGEST = 64 * 1024;
 export interface KnownDamage {
   /** When it was found first. */
   readonly at: string;
-  /** Bytes of logs that could not be read, over all lives. */
+  /** Bytes of logs and journals that could not be read, over all lives. */
   readonly bytes: number;
-  /** Logs and checkpoints they were in. */
+  /** Logs, checkpoints and segments they were in. */
   readonly files: readonly string[];
   /** Content up to this segment, and large messages up to this time, may belong to a message that is lost. */
   readonly segmentsThrough: number;

@@ -74,11 +74,14 @@ export async function recoverSpool(parts: RecoveryParts): Promise<Recovery> {
   };
   const found = await metadata.recover(apply, (messages) => index.expect(messages));
   const { journal } = found;
-  let { tornBytes } = found;
+  let { tornBytes, damagedBytes, damagedFiles } = found;
   if (journal !== null) {
-    tornBytes += await contents.readJournals(journal, (records, segment) => {
+    const inJournals = await contents.readJournals(journal, (records, segment) => {
       metadata.recoverJournal(records, segment, apply);
     });
+    tornBytes += inJournals.tornBytes;
+    damagedBytes += inJournals.damagedBytes;
+    damagedFiles = [...damagedFiles, ...inJournals.damagedFiles];
   }
 
   const corrections: MetadataRecord[] = [];
@@ -98,7 +101,7 @@ export async function recoverSpool(parts: RecoveryParts): Promise<Recovery> {
     missing++;
     log.error("content of a queued message is missing", { id: index.idAt(slot) });
   }
-  const damage = await knownDamage(parts, found);
+  const damage = await knownDamage(parts, { damagedBytes, damagedFiles });
   if (damage !== null || missing > 0) {
     // Nothing is deleted that might be all that is left of a message.
     log.error('the spool is damaged; what may be left of messages is kept: see "smtp-relay spool check"', {
@@ -119,7 +122,7 @@ export async function recoverSpool(parts: RecoveryParts): Promise<Recovery> {
   };
 }
 
-/** What is known to be gone from logs, now or in a former life, written down before anything is deleted. */
+/** What is known to be gone from logs and journals, now or in a former life, written down before anything is deleted. */
 async function knownDamage(
   { files, directory, now, contents, log }: RecoveryParts,
   { damagedBytes, damagedFiles }: { readonly damagedBytes: number; readonly damagedFiles: readonly string[] },
@@ -131,7 +134,7 @@ async function knownDamage(
   }
   const at = new Date(now()).toISOString();
   contents.pin(contents.lastSegment);
-  // A log stays until the next checkpoint: it may be found damaged again, and counts once.
+  // A log stays until the next checkpoint, a journal until the next log: it may be found damaged again, and counts once.
   const isKnown = before !== null && damagedFiles.every((name) => before.files.includes(name));
   const damage: KnownDamage = {
     at: before?.at ?? at,

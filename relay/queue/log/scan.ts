@@ -9,7 +9,7 @@ import { FILE_HEADER_BYTES, readRecord, RECORD_HEADER_BYTES } from "./record.ts"
 
 const WINDOW_BYTES = 1024 * 1024;
 /** How the payload of a batch mark begins: what to look for when the way is lost. */
-const BATCH_MARK = Buffer.from('{"number":');
+export const BATCH_MARK = Buffer.from('{"number":');
 
 export interface Scan {
   /** Offset behind the last sound record. */

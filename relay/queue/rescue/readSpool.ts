@@ -153,7 +153,6 @@ export async function readSpool(options: {
     }
   }
 
-  const isDamaged = damage.length > 0;
   const segments = names.filter((name) => /^content-\d{10}\.seg$/.test(name));
   const own = names.filter((name) => /^[0-9A-Z]{26}\.msg$/.test(name));
   // Batches that are in no log yet, in the segments they came with.
@@ -165,7 +164,7 @@ export async function readSpool(options: {
     try {
       const size = await file.size();
       const start = sequence === mark.segment ? mark.offset : 0;
-      const { end } = await readJournals(file, sequence, start, ([batch, ...found]) => {
+      const { end, damagedBytes } = await readJournals(file, sequence, start, ([batch, ...found]) => {
         records += 1 + found.length;
         const number =
           batch === undefined ? 0 : (JSON.parse(batch.payload.toString()) as { number: number }).number;
@@ -176,10 +175,16 @@ export async function readSpool(options: {
         }
       });
       tornBytes += Math.max(0, size - Math.max(end, start));
+      if (damagedBytes > 0) {
+        const fact = `${damagedBytes} bytes cannot be read, with sound journals behind them: envelopes may be lost`;
+        damage.push({ file: name, id: null, fact });
+      }
     } finally {
       await file.close();
     }
   }
+  // Of headers of content nothing hangs: it is read by its frames and blocks.
+  const isDamaged = damage.length > 0;
   for (const name of [...segments, ...own]) {
     if ((await headerOf(files, path(name))) === null && (await isNeeded(index, name))) {
       damage.push({ file: name, id: null, fact: "its header is damaged" });
