@@ -25,6 +25,7 @@ import { OverloadWatch } from "./overload.ts";
 import { createEngine } from "./queue/engine.ts";
 import { openFileSpool } from "./queue/fileSpool.ts";
 import { defaultLimits } from "./queue/log/limits.ts";
+import { toldOf } from "./queue/told.ts";
 import { RelayService } from "./service.ts";
 import { createSigning } from "./signing.ts";
 import { bindFault } from "./smtp/bindFault.ts";
@@ -141,8 +142,8 @@ async function main(): Promise<void> {
     source: {
       pod: boot.podName,
       queue: () => engine.queueListing(),
-      message: async (id) => (await engine.message(id)) ?? engine.setAside(id),
-      explain: async (id) => (await engine.explain(id)) ?? engine.setAside(id),
+      message: (id) => toldOf(engine, id, (asked) => engine.message(asked)),
+      explain: (id) => toldOf(engine, id, (asked) => engine.explain(asked)),
       find: (prefix, most) => engine.find(prefix, most),
     },
   });

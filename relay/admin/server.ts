@@ -17,6 +17,7 @@ import {
   type MessageListing,
   type QueueListing,
   type SetAside,
+  type Unreadable,
 } from "../contract/admin.ts";
 import type { Log } from "../kit/log.ts";
 
@@ -26,11 +27,14 @@ export interface AdminSource {
   readonly pod: string;
   queue(): Promise<QueueListing> | QueueListing;
   /** Null when it is not, or no longer, queued. */
-  message(id: string): Promise<MessageListing | SetAside | null> | MessageListing | SetAside | null;
-  explain(id: string): Promise<Explanation | SetAside | null> | Explanation | SetAside | null;
+  message(id: string): Told<MessageListing>;
+  explain(id: string): Told<Explanation>;
   /** Ids of messages, queued or set aside, that begin with `prefix`, at most `most`. */
   find(prefix: string, most: number): readonly string[];
 }
+
+type Answered<View> = View | SetAside | Unreadable | null;
+type Told<View> = Promise<Answered<View>> | Answered<View>;
 
 export interface AdminServer {
   readonly path: string;

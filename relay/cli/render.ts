@@ -2,7 +2,7 @@
  * Answers of relays → lines to read. Pure. What comes from outside (addresses, headers, replies) is made
  * one line free of control characters before it is shown.
  */
-import type { Explanation, MessageListing, QueueListing, SetAside } from "../contract/admin.ts";
+import type { Explanation, MessageListing, QueueListing, SetAside, Unreadable } from "../contract/admin.ts";
 import { oneLine, renderTable } from "../kit/table.ts";
 import { type Calendar, countOf, listOf, nextTryOf, preciseTimeOf, sizeOf, spanOf, timeOf } from "./words.ts";
 
@@ -148,6 +148,14 @@ export function renderSetAside(
     `aside    since ${preciseTimeOf(setAsideAt, page)}; it is kept, and sent to nobody`,
     `because  ${oneLine(reason)}`,
     `next     stop the relay; smtp-relay spool export FOLDER DIR saves what is left of ${id} in DIR/lost`,
+  ];
+}
+
+export function renderUnreadable({ pod, receivedAt, reason, next }: Unreadable, page: Page): string[] {
+  return [
+    `accepted ${preciseTimeOf(receivedAt, page)} by ${pod}`,
+    `because  ${oneLine(reason)}`,
+    `next     ${oneLine(next)}`,
   ];
 }
 

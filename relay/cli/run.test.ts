@@ -130,6 +130,23 @@ test.each(["explain", "show"])(
   },
 );
 
+test.each(["explain", "show"])(
+  "%s tells of a message that cannot be read just now, and what the relay does about it",
+  async (command) => {
+    const unreadable = {
+      ...{ pod: "mail-0", id: ID, receivedAt: "2026-11-23T14:01:07.000Z" },
+      ...{ reason: "its envelope is damaged", next: "the relay looks once more" },
+    };
+    await pod("mail-0", { explain: () => unreadable, message: () => unreadable });
+
+    expect((await typed([command, ID])).out).toEqual([
+      "accepted 14:01:07 by mail-0",
+      "because  its envelope is damaged",
+      "next     the relay looks once more",
+    ]);
+  },
+);
+
 test("a message that leaves between two questions is told of, not a fault", async () => {
   await pod("mail-0", { explain: () => null });
 

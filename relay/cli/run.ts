@@ -11,11 +11,19 @@ import {
   messageListing,
   queueListing,
   setAside,
+  unreadable,
 } from "../contract/admin.ts";
 import { type Order, parseOrder } from "./args.ts";
 import { ask } from "./ask.ts";
 import { type AdminSocket, findSockets, type Surroundings } from "./find.ts";
-import { type Page, renderExplanation, renderMessage, renderQueue, renderSetAside } from "./render.ts";
+import {
+  type Page,
+  renderExplanation,
+  renderMessage,
+  renderQueue,
+  renderSetAside,
+  renderUnreadable,
+} from "./render.ts";
 import { countOf, listOf } from "./words.ts";
 
 export interface Terminal extends Surroundings {
@@ -94,7 +102,7 @@ async function message(order: Order, sockets: readonly AdminSocket[], terminal: 
     return 1;
   }
   const path = order.command === "show" ? adminPaths.message(one.id) : adminPaths.explain(one.id);
-  const schema = z.union([order.command === "show" ? messageListing : explanation, setAside]);
+  const schema = z.union([order.command === "show" ? messageListing : explanation, setAside, unreadable]);
   const asked = await ask(one.socket, path, schema);
   switch (asked.kind) {
     case "silent":
@@ -107,6 +115,7 @@ async function message(order: Order, sockets: readonly AdminSocket[], terminal: 
       const { value } = asked;
       if (order.json) terminal.out([JSON.stringify(value, null, 2)]);
       else if ("setAsideAt" in value) terminal.out(renderSetAside(value, terminal.page()));
+      else if ("next" in value) terminal.out(renderUnreadable(value, terminal.page()));
       else if ("waiting" in value) terminal.out(renderExplanation(value, terminal.page()));
       else terminal.out(renderMessage(value, terminal.page()));
       return 0;

@@ -5,7 +5,7 @@
  *   GET /queue            → QueueListing
  *   GET /messages/ID      → MessageListing, 404 when it is not (or no longer) queued
  *   GET /messages/ID/explain → Explanation
- *                     Both answer SetAside for a message whose envelope is damaged.
+ *                     Both answer SetAside for a message whose envelope is damaged, and Unreadable until that is sure.
  *   GET /messages?prefix=ID  → MessageIds, for people who type the first characters only
  */
 import { z } from "zod";
@@ -138,6 +138,18 @@ export const setAside = z.strictObject({
   reason: z.string(),
 });
 export type SetAside = z.infer<typeof setAside>;
+
+/** A queued message whose envelope could not be read just now. */
+export const unreadable = z.strictObject({
+  pod: z.string(),
+  id: z.string(),
+  /** When it was accepted, as its id tells. */
+  receivedAt: instant,
+  reason: z.string(),
+  /** What the relay does with it, in words. */
+  next: z.string(),
+});
+export type Unreadable = z.infer<typeof unreadable>;
 
 /** Ids of queued messages that begin with what was asked for. */
 export const messageIds = z.strictObject({

@@ -6,7 +6,7 @@
  * durable; nothing goes on before its outcome is; expiry holds wherever a message waits; a stop ends or
  * gives back what is in flight.
  */
-import type { Explanation, MessageListing, QueueListing, SetAside } from "../contract/admin.ts";
+import type { Explanation, MessageListing, QueueListing, SetAside, Unreadable } from "../contract/admin.ts";
 import type { RelayConfig } from "../contract/config.ts";
 import type { Instant, MessageId, QueuedMessage } from "../message.ts";
 import { expire } from "../policy/decide.ts";
@@ -16,7 +16,7 @@ import { compileConfig, sameRouting } from "./compiledConfig.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { defaultLimits, type EngineLimits, type EnginePorts } from "./enginePorts.ts";
 import { entryOf } from "./coldEntry.ts";
-import { explainMessage, explainSetAside } from "./explain.ts";
+import { explainMessage, explainSetAside, explainUnreadable } from "./explain.ts";
 import { Flights } from "./flights.ts";
 import { listQueue, showMessage } from "./listing.ts";
 import { AllowanceMeter } from "./meter.ts";
@@ -48,11 +48,13 @@ export interface Engine {
   stop(options: { readonly graceSeconds: number }): Promise<void>;
   report(): EngineReport;
   queueListing(): Promise<QueueListing>;
-  /** Null when it is not (or no longer) queued. */
+  /** Null when it is not (or no longer) queued. Both reject with SpoolError when it cannot be read. */
   message(id: MessageId): Promise<MessageListing | null>;
   explain(id: MessageId): Promise<Explanation | null>;
   /** One that is kept and sent to nobody; null when it is none. */
   setAside(id: MessageId): SetAside | null;
+  /** One that could not be read just now, for `reason`. */
+  unreadable(id: MessageId, reason: string): Unreadable;
   /** Ids of messages, queued or set aside, that begin with `prefix`, oldest first, at most `most`. */
   find(prefix: string, most: number): readonly MessageId[];
 }
@@ -204,6 +206,10 @@ class QueueEngine implements Engine {
   setAside(id: MessageId): SetAside | null {
     const found = this.#ports.spool.setAside.find((each) => each.id === id);
     return found === undefined ? null : explainSetAside(this.#state, found);
+  }
+
+  unreadable(id: MessageId, reason: string): Unreadable {
+    return explainUnreadable(this.#state, id, reason);
   }
 
   /** Takes over the next of what a former life left; the rest in a later turn, so that nobody waits long. */

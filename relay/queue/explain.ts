@@ -1,7 +1,7 @@
 /** One message as `smtp-relay explain` shows it: what waits, why, until when, and what binds next. */
-import type { Explanation, SetAside } from "../contract/admin.ts";
+import type { Explanation, SetAside, Unreadable } from "../contract/admin.ts";
 import { ulidTime } from "../kit/ulid.ts";
-import type { Instant, LastAttempt } from "../message.ts";
+import type { Instant, LastAttempt, MessageId } from "../message.ts";
 import { DEFAULT_CLASS } from "../policy/queueClass.ts";
 import { bind } from "./binding.ts";
 import { queueClassOf } from "./compiledConfig.ts";
@@ -56,6 +56,15 @@ export function explainSetAside(
     ...{ id, sizeBytes, reason },
     receivedAt: isoOf(ulidTime(id)),
     setAsideAt: isoOf(at),
+  };
+}
+
+/** One whose envelope could not be read just now: the look that found it begins the one that decides. */
+export function explainUnreadable({ compiled }: QueueState, id: MessageId, reason: string): Unreadable {
+  return {
+    pod: compiled?.podName ?? "",
+    ...{ id, reason, receivedAt: isoOf(ulidTime(id)) },
+    next: "the relay looks once more: it is set aside if no other copy of its envelope is left, and else stays queued and is tried again",
   };
 }
 
