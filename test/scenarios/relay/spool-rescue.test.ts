@@ -17,7 +17,7 @@ import type { SpoolLimits } from "../../../relay/queue/log/limits.ts";
 import { contentOf, fileStage, nthId, put } from "../../contract/spool/harness.ts";
 import { expected, expectedUsage, fill } from "../../contract/spool/formats/story.ts";
 import { FakeClock } from "../../support/fakeClock.ts";
-import { recipient } from "../../support/queuedMessage.ts";
+import { queuedMessage, recipient } from "../../support/queuedMessage.ts";
 import { seededRandom } from "../../support/seededRandom.ts";
 import { recoverAll } from "../../support/spool/recoverAll.ts";
 
@@ -402,6 +402,57 @@ describe("on a spool whose log lost envelopes", () => {
       remains: expect.arrayContaining([expect.stringContaining("cpt@inbox.test")]),
     });
     await stage.remove();
+  });
+
+  test("of several updates the latest of each recipient counts, in whichever order log and journal tell them", async () => {
+    const stage = await fileStage();
+    const spool = await stage.open();
+    await spool.recover();
+    const addresses = ["later", "done", "gone", "untried"].map((name) => `${name}@inbox.test`);
+    await put(spool, nthId(2), small(2), { recipients: addresses.map((address) => recipient({ address })) });
+    const waiting = (attempts: number) =>
+      ({ state: { kind: "waiting", dueAt: 1000 * attempts }, attempts, last: null }) as const;
+    const first = [0, 1, 2].map((index) => ({ index, recipient: waiting(1) }));
+    // With mail, so that the journal of the segment has it as well: that is read behind the log.
+    const writer = await spool.begin(nthId(4));
+    await writer.write(Buffer.from(small(4)));
+    await Promise.all([
+      spool.record([{ id: nthId(2), changes: first }]),
+      writer.commit(queuedMessage({ id: nthId(4), sizeBytes: small(4).length })),
+    ]);
+    await spool.record([{ id: nthId(2), changes: [{ index: 0, recipient: waiting(2) }] }]);
+    const delivered = { state: { kind: "delivered", at: 5000 }, attempts: 2, last: null } as const;
+    const bounced = {
+      state: { kind: "bounced", at: 6000, reason: "Refused" },
+      ...{ attempts: 1, last: null },
+    } as const;
+    await spool.record([{ id: nthId(2), changes: [{ index: 1, recipient: delivered }] }]);
+    await spool.record([{ id: nthId(2), changes: [{ index: 2, recipient: bounced }] }]);
+    await spool.record([{ id: nthId(2), changes: [{ index: 0, recipient: waiting(3) }] }]);
+    const folder = join(root, "broken");
+    await stage.files.frozen(() =>
+      cp(stage.directory(), folder, { recursive: true, filter: (path) => !path.endsWith("/lock") }),
+    );
+    await stage.remove();
+    const path = join(folder, "metadata-0000000001.log");
+    const bytes = await readFile(path);
+    const at = bytes.indexOf("later@inbox.test");
+    expect(at).toBeGreaterThan(0);
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    await writeFile(path, bytes);
+
+    const target = join(root, "saved");
+    await spoolCommand(["export", folder, target]);
+    const timeOf = (ms: number) => new Date(ms).toISOString();
+    expect(await jsonOf(join(target, "lost", `${nthId(2)}.json`))).toMatchObject({
+      envelope: "asAccepted",
+      recipients: [
+        { address: "later@inbox.test", state: "waiting", attempts: 3, at: timeOf(3000) },
+        { address: "done@inbox.test", state: "delivered", attempts: 2, at: timeOf(5000) },
+        { address: "gone@inbox.test", state: "bounced", attempts: 1, reason: "Refused", at: timeOf(6000) },
+        { address: "untried@inbox.test", state: "waiting", attempts: 0 },
+      ],
+    });
   });
 
   test("a log that is missing altogether is damage, too", async () => {
