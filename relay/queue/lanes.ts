@@ -59,7 +59,6 @@ export class Lanes {
   #turns = new PriorityTurns<Lane>();
   #rankOf: (queueClass: string | undefined) => Rank = () => 0;
   readonly #sleeping = new DueHeap<Lane>();
-  readonly #parked = new Set<Lane>();
 
   constructor(columns: BacklogColumns) {
     columns.follow((capacity) => {
@@ -166,7 +165,6 @@ export class Lanes {
   /** Passed over until the configuration changes. */
   park(lane: Lane): void {
     lane.parked = true;
-    this.#parked.add(lane);
     this.offer(lane);
   }
 
@@ -201,11 +199,12 @@ export class Lanes {
       lane.rank = rankOf(lane.queueClass);
       this.offer(lane);
     }
-    for (const lane of this.#parked) {
+    // Those come behind the others, which have waited for their turn only.
+    for (const lane of this.#lanes) {
+      if (lane?.parked !== true) continue;
       lane.parked = false;
       this.offer(lane);
     }
-    this.#parked.clear();
     for (const lane of this.#lanes) {
       if (lane?.sleeper == null) continue;
       this.#sleeping.remove(lane.sleeper);
@@ -221,7 +220,6 @@ export class Lanes {
     const number = numbers?.get(lane.domain);
     if (numbers === undefined || number === undefined || this.#lanes[number] !== lane) return;
     if (lane.sleeper !== null) this.#sleeping.remove(lane.sleeper);
-    this.#parked.delete(lane);
     numbers.delete(lane.domain);
     if (numbers.size === 0) this.#numbers.delete(lane.name);
     this.#lanes[number] = undefined;
