@@ -44,6 +44,48 @@ test("a report is read from the pod", async () => {
   expect(await source.ask(target, 0)).toEqual({ kind: "report", report });
 });
 
+test("a report of a newer relay is read without what it says beyond this version, at any depth", async () => {
+  const full = aReport({
+    pod: "mail-0",
+    queue: {
+      ...{ messages: 2, recipients: 3, oldestSeconds: 7 },
+      providers: [{ provider: "google", recipients: 3, oldestSeconds: 7 }],
+      classes: [{ queueClass: "bulk", recipients: 3, oldestSeconds: 7 }],
+    },
+    restraints: [
+      {
+        ...{ source: "a", provider: "google", kind: "Backoff", reason: "421 4.7.28" },
+        ...{ since: "2026-11-23T11:30:00Z", until: null },
+      },
+    ],
+    missingAddresses: [{ source: "b", reason: "EADDRNOTAVAIL", since: "2026-11-23T11:30:00Z" }],
+    usage: [{ source: "a", day: "2026-11-23", provider: "total", used: 3, limit: 20 }],
+    counters: [
+      {
+        ...{ source: "a", provider: "google", day: "2026-11-23" },
+        ...{ delivered: 1, deferred: 2, bounced: 3, blocked: 4 },
+      },
+    ],
+    spool: { state: "Ok", reason: "", setAside: 1 },
+  });
+  const newer = JSON.stringify(full, (_, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? { ...value, addedLater: ["something"] }
+      : value,
+  );
+  const { source, target } = await pod((_, response) => void response.end(newer));
+
+  expect(newer.match(/addedLater/g)).toHaveLength(9);
+  expect(await source.ask(target, 0)).toEqual({ kind: "report", report: full });
+});
+
+test("a report of an older relay, without what came since, is read", async () => {
+  const { missingAddresses: _, ...older } = report;
+  const { source, target } = await pod((_request, response) => void response.end(JSON.stringify(older)));
+
+  expect(await source.ask(target, 0)).toEqual({ kind: "report", report });
+});
+
 test.each<[string, RequestListener, RegExp]>([
   ["answers 503", (_, response) => void response.writeHead(503).end(), /answered 503/],
   ["answers no JSON", (_, response) => void response.end("<html>"), /JSON/],
@@ -51,6 +93,16 @@ test.each<[string, RequestListener, RegExp]>([
     "answers another version",
     (_, response) => void response.end(JSON.stringify({ ...report, version: 2 })),
     /not understood: version/,
+  ],
+  [
+    "says something known in another way",
+    (_, response) => void response.end(JSON.stringify({ ...report, spool: { state: "Ok", reason: 7 } })),
+    /not understood: spool\.reason/,
+  ],
+  [
+    "leaves out what it must say",
+    (_, response) => void response.end(JSON.stringify({ ...report, usage: undefined })),
+    /not understood: usage/,
   ],
   [
     "is another pod",

@@ -1,6 +1,10 @@
 /**
  * RelayReport: what a relay says of itself when the operator asks (`GET /report`). Counts and rules
  * only: no mail address, no recipient domain, so that it may travel into status and logs.
+ *
+ * In an upgrade either side may be the newer one, for as long as `relayImage` pins the relays. So whoever reads
+ * a report passes over fields it does not know, and what a later version adds is optional or has a default.
+ * Fields that are known are held to what is written here; a change of their meaning is a new version.
  */
 import { z } from "zod";
 
@@ -10,7 +14,7 @@ const instant = z.iso.datetime();
 const count = z.int().min(0);
 
 /** Use of one allowance: a source, a UTC day, a provider or "total". */
-export const usage = z.strictObject({
+export const usage = z.object({
   source: z.string(),
   day: z.string(),
   provider: z.string(),
@@ -22,7 +26,7 @@ export const usage = z.strictObject({
 export type Usage = z.infer<typeof usage>;
 
 /** Results of recipients of one UTC day, per source and provider. */
-export const counter = z.strictObject({
+export const counter = z.object({
   source: z.string(),
   provider: z.string(),
   day: z.string(),
@@ -36,7 +40,7 @@ export const counter = z.strictObject({
 export type Counter = z.infer<typeof counter>;
 
 /** A limit that holds mail back now, with its origin. */
-export const restraint = z.strictObject({
+export const restraint = z.object({
   source: z.string().nullable(),
   provider: z.string(),
   kind: z.enum(["Backoff", "Allowance", "Paused", "ConnectionLimit"]),
@@ -47,7 +51,7 @@ export const restraint = z.strictObject({
 });
 export type Restraint = z.infer<typeof restraint>;
 
-export const relayReport = z.strictObject({
+export const relayReport = z.object({
   version: z.literal(REPORT_VERSION),
   pod: z.string(),
   at: instant,
@@ -59,23 +63,23 @@ export const relayReport = z.strictObject({
   ready: z.boolean(),
   /** Why not ready; empty when ready. */
   notReadyReason: z.string().max(512),
-  queue: z.strictObject({
+  queue: z.object({
     messages: count,
     recipients: count,
     oldestSeconds: count.nullable(),
     providers: z
-      .array(z.strictObject({ provider: z.string(), recipients: count, oldestSeconds: count.nullable() }))
+      .array(z.object({ provider: z.string(), recipients: count, oldestSeconds: count.nullable() }))
       .max(64),
     /** Where the configuration has classes; one that it no longer has counts as `other`. */
     classes: z
-      .array(z.strictObject({ queueClass: z.string(), recipients: count, oldestSeconds: count }))
+      .array(z.object({ queueClass: z.string(), recipients: count, oldestSeconds: count }))
       .max(32)
       .optional(),
   }),
   restraints: z.array(restraint).max(256),
   /** Sources whose address is not on this pod, so that nothing leaves from them; older relays say nothing. */
   missingAddresses: z
-    .array(z.strictObject({ source: z.string(), reason: z.string().max(512), since: instant }))
+    .array(z.object({ source: z.string(), reason: z.string().max(512), since: instant }))
     .max(256)
     .default([]),
   /** "domain/selector" of the keys that sign. */
@@ -84,7 +88,7 @@ export const relayReport = z.strictObject({
   /** Before this instant the spool knows no use of allowances: a new or a lost volume. */
   usageSince: instant,
   counters: z.array(counter).max(20_000),
-  spool: z.strictObject({
+  spool: z.object({
     state: z.enum(["Ok", "Failed"]),
     reason: z.string().max(512),
     /** Messages that are kept and sent to nobody, since their envelopes are damaged; absent where there are none. */

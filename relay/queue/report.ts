@@ -44,7 +44,6 @@ export function reportQueue(ports: EnginePorts, state: QueueState): EngineReport
         : health.state === "Failed"
           ? { state: "Failed", reason: health.reason.slice(0, LONGEST_REASON) }
           : { state: "Ok", reason: "" }),
-      // Not where there are none: an operator of an older version would not take the report.
       ...(setAside === 0 ? {} : { setAside }),
     },
   };
@@ -90,7 +89,7 @@ function queueOf(state: QueueState, now: Instant): RelayReport["queue"] {
       recipients: found.recipients,
       oldestSeconds: secondsSince(found.oldest, now),
     })),
-    // Not where there are none: an operator of an older version would not take the report.
+    // Not where there are none: a single row would say what the sums above say.
     ...(known.size <= 1 && !classes.has(OTHER_CLASS)
       ? {}
       : {
