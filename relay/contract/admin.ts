@@ -37,6 +37,7 @@ export const bindingRule = z.strictObject({
   ]),
   /** A sentence that names number, limit and rule. */
   text: z.string(),
+  /** Not before the message was accepted, however old the limit is. */
   since: instant.nullable(),
   until: instant.nullable(),
 });

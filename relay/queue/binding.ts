@@ -41,10 +41,11 @@ export function bind(
   const failure = state.gate.failure;
   if (place.kind === "inFlight") {
     const text = `being delivered to ${place.site.site} from address ${place.source}`;
-    return only({ kind: "InFlight", text, since: place.since, until: null });
+    return only(parcel, { kind: "InFlight", text, since: place.since, until: null });
   }
   if (place.kind === "recording") {
     return only(
+      parcel,
       failure === null
         ? {
             kind: "InFlight",
@@ -67,7 +68,7 @@ export function bind(
   const [first, ...others] = all.toSorted((a, b) => endOf(b) - endOf(a));
   if (first === undefined) return dueNow(state, parcel, now);
   return {
-    rule: ruleOf(first),
+    rule: ruleOf(parcel, first),
     nextTryAt: first.until,
     next: [...others.map(({ text }) => text), ...lookahead(state, parcel, first.kind, now)],
   };
@@ -153,7 +154,7 @@ function dueNow(state: QueueState, parcel: Parcel, now: Instant): Binding {
         : place.kind === "resolving"
           ? `looking up where ${parcel.domain} takes mail`
           : "due";
-  const rule = ruleOf({ kind: "Due", text, since: dueAt, until: null });
+  const rule = ruleOf(parcel, { kind: "Due", text, since: dueAt, until: null });
   return { rule, nextTryAt: now, next: lookahead(state, parcel, "Due", now) };
 }
 
@@ -190,11 +191,12 @@ function lookahead(state: QueueState, parcel: Parcel, binding: BindingRule["kind
   return said;
 }
 
-function only(restraint: Restraint): Binding {
-  return { rule: ruleOf(restraint), nextTryAt: null, next: [] };
+function only(parcel: Parcel, restraint: Restraint): Binding {
+  return { rule: ruleOf(parcel, restraint), nextTryAt: null, next: [] };
 }
 
-function ruleOf({ kind, text, since, until }: Restraint): BindingRule {
+/** What was there before the message keeps it since it was accepted. */
+function ruleOf({ entry }: Parcel, { kind, text, since, until }: Restraint): BindingRule {
   const iso = (at: Instant | null) => (at === null ? null : new Date(at).toISOString());
-  return { kind, text, since: iso(since), until: iso(until) };
+  return { kind, text, since: iso(Math.max(since, entry.message.receivedAt)), until: iso(until) };
 }

@@ -163,13 +163,18 @@ export function secondsSince(at: Instant, now: Instant): number {
   return Math.max(0, Math.floor((now - at) / 1000));
 }
 
-/** The rule that keeps most recipients of a site; of equals the one that is tried first. */
+/** The rule that keeps most recipients of a site, since the first of them; of equals the one that is tried first. */
 function mostCommon(bindings: readonly (Binding & { readonly parcel: Parcel })[]): Binding["rule"] {
   const counts = new Map<string, { rule: Binding["rule"]; count: number }>();
   for (const { parcel, rule } of bindings) {
     const known = counts.get(rule.kind);
-    if (known === undefined) counts.set(rule.kind, { rule, count: parcel.indices.length });
-    else known.count += parcel.indices.length;
+    if (known === undefined) {
+      counts.set(rule.kind, { rule, count: parcel.indices.length });
+      continue;
+    }
+    known.count += parcel.indices.length;
+    // The same restraint, on a message that came before. Instants of one form stand in order as text.
+    if (rule.text === known.rule.text && (rule.since ?? "") < (known.rule.since ?? "")) known.rule = rule;
   }
   const [most] = [...counts.values()].sort((a, b) => b.count - a.count);
   return most?.rule ?? { kind: "Due", text: "due", since: null, until: null };

@@ -62,7 +62,7 @@ export class ToldReasons {
       this.#eachOnce(explained);
       for (const waiting of explained.waiting) {
         this.asked++;
-        const why = this.#wrong(id, waiting, moment);
+        const why = this.#wrong(explained, waiting, moment);
         if (why !== null) throw new Error(`${id} ${waiting.address} ${why}: ${JSON.stringify(waiting.rule)}`);
         told.set(`${id} ${waiting.address}`, waiting.rule);
       }
@@ -108,10 +108,11 @@ export class ToldReasons {
   }
 
   /** What is wrong with a reason, null when it is right. */
-  #wrong(id: string, { address, rule, nextTryAt }: Waiting, moment: Moment): string | null {
+  #wrong({ id, receivedAt }: Explanation, { address, rule, nextTryAt }: Waiting, moment: Moment) {
     const { now, config, peers, diskFails } = moment;
     if (rule.text === "") return "gives no reason";
     if (rule.since === null || Date.parse(rule.since) > now) return "does not say since when";
+    if (rule.since < receivedAt) return "waits since before it was accepted";
     if (rule.until !== null && Date.parse(rule.until) <= now) return "should have gone on by now";
     if (rule.until !== null && rule.until !== nextTryAt) return "waits and is tried at different times";
     const envelope = this.#envelopes.get(id);

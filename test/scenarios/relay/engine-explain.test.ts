@@ -79,6 +79,50 @@ test("of several limits the one that ends last binds, and the others are named a
   expect(paused?.nextLimits[0]).toMatch(/^provider google on address a is silent/);
 });
 
+test("a message waits since it was accepted, where what keeps it was there before", async () => {
+  const story = await QueueDriver.open();
+  story.peers.on("@inbox.test", refused("450 4.2.0 later"));
+  const before = await story.send({ to: "one@inbox.test", sendingDomain: "example.test" });
+  const ruleOf = async (id: string) => (await story.engine.explain(id))?.waiting[0]?.rule;
+  const states = {
+    RelayPaused: { paused: true },
+    DomainHeld: {
+      domains: [{ domain: "example.test", state: "Held" as const, reason: "no record", dkim: [] }],
+    },
+    NoSource: { routes: [] },
+  };
+
+  for (const [kind, state] of Object.entries(states)) {
+    await story.clock.advance(1 * minutes);
+    const began = new Date(story.clock.now()).toISOString();
+    story.apply({ ...aConfig(), ...state });
+    await story.clock.advance(1 * minutes);
+    const accepted = new Date(story.clock.now()).toISOString();
+    const during = await story.send({ to: "two@other.test" });
+    await story.clock.advance(1 * minutes);
+
+    expect(await ruleOf(before)).toMatchObject({ kind, since: began });
+    expect(await ruleOf(during)).toMatchObject({ kind, since: accepted });
+    story.apply(aConfig());
+    await story.settle();
+  }
+});
+
+test("a line of the queue waits since the message of it that has waited longest", async () => {
+  const story = await QueueDriver.open();
+  story.peers.on("@inbox.test", refused("450 4.2.0 later"));
+  // Due after the others, and here before them.
+  await story.send({ to: "one@inbox.test" });
+  await story.clock.advance(1 * minutes);
+  story.apply(aConfig({ paused: true }));
+  await story.clock.advance(1 * minutes);
+  await story.send({ to: "two@inbox.test" });
+
+  expect((await story.engine.queueListing()).sites).toMatchObject([
+    { recipients: 2, rule: { kind: "RelayPaused", since: "2026-11-23T12:01:00.000Z" } },
+  ]);
+});
+
 test("a message that cannot be signed waits with the reason, and is no attempt", async () => {
   let keys = false;
   const story = await QueueDriver.open({
