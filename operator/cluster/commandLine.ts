@@ -1,7 +1,6 @@
 /** The words of `smtp-relay-operator run`, read into options; pure. */
-import { parseArgs } from "node:util";
-
 import type { LogLevel } from "../../relay/kit/log.ts";
+import { readOptions } from "../../relay/kit/options.ts";
 
 export interface RunOptions {
   /** Null: all of them. */
@@ -52,30 +51,24 @@ definitions (CRDs) must be installed. SIGTERM stops in order and frees the lease
 
 /** `words`: what stands after "run". */
 export function readRunCommand(words: readonly string[]): RunCommand {
-  let parsed;
-  try {
-    parsed = parseArgs({
-      args: [...words],
-      strict: true,
-      options: {
-        "relay-image": { type: "string" },
-        namespace: { type: "string", short: "n", multiple: true },
-        "leader-elect": { type: "boolean" },
-        "lease-name": { type: "string" },
-        "lease-namespace": { type: "string" },
-        "metrics-port": { type: "string" },
-        "delivery-port": { type: "string" },
-        kubeconfig: { type: "string" },
-        context: { type: "string" },
-        "log-level": { type: "string" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-  } catch (error) {
-    return refused(
-      error instanceof Error ? (error.message.split(". To specify", 1)[0] ?? "") : String(error),
-    );
-  }
+  const parsed = readOptions({
+    args: [...words],
+    strict: true,
+    options: {
+      "relay-image": { type: "string" },
+      namespace: { type: "string", short: "n", multiple: true },
+      "leader-elect": { type: "boolean" },
+      "lease-name": { type: "string" },
+      "lease-namespace": { type: "string" },
+      "metrics-port": { type: "string" },
+      "delivery-port": { type: "string" },
+      kubeconfig: { type: "string" },
+      context: { type: "string" },
+      "log-level": { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if ("fault" in parsed) return refused(parsed.fault);
   const { values } = parsed;
   if (values.help === true) return { kind: "help", text: runUsage };
   const relayImage = values["relay-image"];

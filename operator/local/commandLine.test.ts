@@ -30,6 +30,7 @@ test.each([
   [["local"], "the folder of manifests is missing: -f DIR"],
   [["local", "manifests"], 'unexpected word "manifests": the folder comes after -f'],
   [["local", "-f", "m", "--stat", "x"], "Unknown option '--stat'"],
+  [["local", "-f", "m", "--state", "--verbose"], "Option '--state' argument is ambiguous\nSee"],
   [["local", "-f", "m", "--dns", "dns.example"], "--dns dns.example: must be"],
   [["local", "-f", "m", "--dns", "192.0.2.53:0"], "--dns 192.0.2.53:0: must be"],
   [["local", "-f", "m", "--delivery-port", "0"], "--delivery-port 0: must be a port"],

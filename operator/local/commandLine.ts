@@ -1,6 +1,7 @@
 /** The words of `smtp-relay-operator local`, read into options; pure. */
 import { isIP } from "node:net";
-import { parseArgs } from "node:util";
+
+import { readOptions } from "../../relay/kit/options.ts";
 
 export interface LocalOptions {
   readonly folder: string;
@@ -47,27 +48,21 @@ In a Kubernetes cluster: smtp-relay-operator run --help
 
 /** \`words\`: what stands after the program's name. */
 export function readCommandLine(words: readonly string[]): CommandLine {
-  let parsed;
-  try {
-    parsed = parseArgs({
-      args: [...words],
-      allowPositionals: true,
-      strict: true,
-      options: {
-        filename: { type: "string", short: "f" },
-        state: { type: "string" },
-        dns: { type: "string" },
-        "delivery-port": { type: "string" },
-        "single-address": { type: "boolean" },
-        verbose: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-  } catch (error) {
-    return refused(
-      error instanceof Error ? (error.message.split(". To specify", 1)[0] ?? "") : String(error),
-    );
-  }
+  const parsed = readOptions({
+    args: [...words],
+    allowPositionals: true,
+    strict: true,
+    options: {
+      filename: { type: "string", short: "f" },
+      state: { type: "string" },
+      dns: { type: "string" },
+      "delivery-port": { type: "string" },
+      "single-address": { type: "boolean" },
+      verbose: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if ("fault" in parsed) return refused(parsed.fault);
   const { values, positionals } = parsed;
   if (values.help === true || positionals[0] === "help") return { kind: "help", text: usage };
   const [command, ...extra] = positionals;

@@ -21,7 +21,8 @@ test.each([
   [["explain", "a", "b"], /takes one ID, not also "b"/],
   [["explain", "a@b"], /"a@b" is no message id/],
   [["queue", "01J"], /"explain 01J" says why that message waits/],
-  [["queue", "--colour"], /Unknown option '--colour'/],
+  [["queue", "--colour"], /^Unknown option '--colour'\. Try "smtp-relay --help"\.$/],
+  [["queue", "--no.such"], /^Unknown option '--no\.such'\. Try/],
   [["queue", "--state"], /--state/],
   [["queue", "--state", "a", "--socket", "b"], /--state or --socket, not both/],
 ])("%j is refused with the next step", (argv, reason) => {

@@ -1,5 +1,6 @@
 /** What was typed → what is meant, or what to say about it. Pure. */
-import { parseArgs } from "node:util";
+import { readOptions } from "../kit/options.ts";
+import type { Parsed } from "./order.ts";
 
 export type Command = "queue" | "show" | "explain";
 
@@ -13,11 +14,6 @@ export interface Order {
   readonly state: string | null;
   readonly socket: string | null;
 }
-
-export type Parsed =
-  | { readonly kind: "order"; readonly order: Order }
-  | { readonly kind: "help"; readonly text: string }
-  | { readonly kind: "wrong"; readonly reason: string };
 
 const overview = `smtp-relay: what a relay holds, and why
 
@@ -71,26 +67,22 @@ ID may be its first characters.
 `,
 };
 
-export const seeHelp = 'Try "smtp-relay --help".';
+const seeHelp = 'Try "smtp-relay --help".';
 
-export function parseOrder(argv: readonly string[]): Parsed {
-  let values, positionals;
-  try {
-    ({ values, positionals } = parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        help: { type: "boolean", short: "h" },
-        json: { type: "boolean" },
-        ids: { type: "boolean" },
-        state: { type: "string" },
-        socket: { type: "string" },
-      },
-    }));
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split(/[.\n] ?/, 1)[0] : String(error);
-    return { kind: "wrong", reason: `${reason}. ${seeHelp}` };
-  }
+export function parseOrder(argv: readonly string[]): Parsed<Order> {
+  const typed = readOptions({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      help: { type: "boolean", short: "h" },
+      json: { type: "boolean" },
+      ids: { type: "boolean" },
+      state: { type: "string" },
+      socket: { type: "string" },
+    },
+  });
+  if ("fault" in typed) return { kind: "wrong", reason: `${typed.fault}. ${seeHelp}` };
+  const { values, positionals } = typed;
   const [first, ...rest] = positionals;
   const command = first === "help" ? rest.shift() : first;
   if (command === undefined) {

@@ -16,6 +16,7 @@ import {
 import { type Order, parseOrder } from "./args.ts";
 import { ask } from "./ask.ts";
 import { type AdminSocket, findSockets, type Surroundings } from "./find.ts";
+import { sayInstead, type Voice } from "./order.ts";
 import {
   type Page,
   renderExplanation,
@@ -26,24 +27,13 @@ import {
 } from "./render.ts";
 import { countOf, listOf } from "./words.ts";
 
-export interface Terminal extends Surroundings {
+export interface Terminal extends Surroundings, Voice {
   readonly page: () => Page;
-  /** Writes lines to standard output. */
-  readonly out: (lines: readonly string[]) => void;
-  /** Writes lines to standard error. */
-  readonly err: (lines: readonly string[]) => void;
 }
 
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   const parsed = parseOrder(argv);
-  if (parsed.kind === "help") {
-    terminal.out(parsed.text.trimEnd().split("\n"));
-    return 0;
-  }
-  if (parsed.kind === "wrong") {
-    terminal.err([parsed.reason]);
-    return 2;
-  }
+  if (parsed.kind !== "order") return sayInstead(parsed, terminal);
   const found = findSockets(parsed.order, terminal);
   if (found.kind === "none") {
     terminal.err([found.reason]);

@@ -1,5 +1,6 @@
 /** `smtp-relay spool …`: what was typed → what is meant, or what to say about it. Pure. */
-import { parseArgs } from "node:util";
+import { readOptions } from "../../kit/options.ts";
+import type { Parsed } from "../order.ts";
 
 export type SpoolOrder =
   | { readonly command: "check"; readonly folder: string; readonly json: boolean }
@@ -14,11 +15,6 @@ export type SpoolOrder =
   | { readonly command: "export"; readonly folder: string; readonly target: string }
   /** `source` "-": standard input. */
   | { readonly command: "import"; readonly folder: string; readonly source: string };
-
-export type ParsedSpool =
-  | { readonly kind: "order"; readonly order: SpoolOrder }
-  | { readonly kind: "help"; readonly text: string }
-  | { readonly kind: "wrong"; readonly reason: string };
 
 const overview = `smtp-relay spool: a spool in the hand, for when a disk is broken or mail has to move
 
@@ -44,21 +40,17 @@ Exit code: 0 all is well; 1 something is damaged (and named); 2 it could not be 
 
 const seeHelp = 'Try "smtp-relay spool --help".';
 
-export function parseSpoolOrder(argv: readonly string[]): ParsedSpool {
-  let values, positionals;
-  try {
-    ({ values, positionals } = parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: { help: { type: "boolean", short: "h" }, json: { type: "boolean" } },
-    }));
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split(/[.\n] ?/, 1)[0] : String(error);
-    return { kind: "wrong", reason: `${reason}. ${seeHelp}` };
-  }
+export function parseSpoolOrder(argv: readonly string[]): Parsed<SpoolOrder> {
+  const wrong = (reason: string) => ({ kind: "wrong", reason: `${reason} ${seeHelp}` }) as const;
+  const typed = readOptions({
+    args: [...argv],
+    allowPositionals: true,
+    options: { help: { type: "boolean", short: "h" }, json: { type: "boolean" } },
+  });
+  if ("fault" in typed) return wrong(`${typed.fault}.`);
+  const { values, positionals } = typed;
   const [command, first, second, extra] = positionals;
   if (values.help === true || command === "help") return { kind: "help", text: overview };
-  const wrong = (reason: string): ParsedSpool => ({ kind: "wrong", reason: `${reason} ${seeHelp}` });
   if (command === undefined) return wrong("Say what to do: check, dump, export or import.");
   const json = values.json === true;
   switch (command) {

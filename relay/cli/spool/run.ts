@@ -5,6 +5,7 @@
 import { codeOf, nodeFiles } from "../../queue/files.ts";
 import { lockFolder } from "../../queue/log/lock.ts";
 import { readSpool } from "../../queue/rescue/readSpool.ts";
+import { sayInstead } from "../order.ts";
 import { parseSpoolOrder, type SpoolOrder } from "./args.ts";
 import { importFrom } from "./import.ts";
 import { check, dump, exportTo } from "./look.ts";
@@ -14,14 +15,7 @@ export type { SpoolTerminal };
 
 export async function runSpool(argv: readonly string[], terminal: SpoolTerminal): Promise<number> {
   const parsed = parseSpoolOrder(argv);
-  if (parsed.kind === "help") {
-    terminal.out(parsed.text.trimEnd().split("\n"));
-    return 0;
-  }
-  if (parsed.kind === "wrong") {
-    terminal.err([parsed.reason]);
-    return 2;
-  }
+  if (parsed.kind !== "order") return sayInstead(parsed, terminal);
   try {
     return await (parsed.order.command === "import"
       ? importFrom(parsed.order.source, parsed.order.folder, terminal)

@@ -1,9 +1,9 @@
 /** Where `smtp-relay spool` reads and writes: the process, or a test. */
 import type { Readable } from "node:stream";
 
-export interface SpoolTerminal {
-  readonly out: (lines: readonly string[]) => void;
-  readonly err: (lines: readonly string[]) => void;
+import type { Voice } from "../order.ts";
+
+export interface SpoolTerminal extends Voice {
   /** Bytes to standard output as they are. */
   readonly write: (bytes: Uint8Array) => void;
   /** Resolves when what was written has left: who writes much, waits. */
