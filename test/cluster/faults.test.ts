@@ -5,7 +5,6 @@
  * processes. The tests build on each other, as nights do; the last one looks at all that was written.
  */
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test, vi } from "vitest";
-import { parseAllDocuments } from "yaml";
 
 import { leases } from "../../operator/adapters/cluster/clusterClient.ts";
 import type { KubeObject } from "../../operator/adapters/kubeClient.ts";
@@ -18,7 +17,7 @@ import {
   type ProcessCluster,
   startProcessCluster,
 } from "../support/cluster/processCluster.ts";
-import { exampleManifests } from "../support/cluster/quickstart.ts";
+import { exampleObjects } from "../support/cluster/quickstart.ts";
 import { notRight, observed } from "../support/cluster/settled.ts";
 import type { Traffic } from "../support/cluster/traffic.ts";
 import { handovers, repeated, tableOfWrites, type Write, writesOf } from "../support/cluster/writes.ts";
@@ -75,19 +74,8 @@ beforeEach(() => {
   });
 });
 
-type Manifest = KubeObject & { readonly spec: object };
-
-function manifests(): Manifest[] {
-  return parseAllDocuments(exampleManifests).map((document) => {
-    const object = document.toJSON() as Manifest;
-    const warmup = { ramp: "Custom", dailyLimits: [DAY_LIMIT] };
-    return {
-      ...object,
-      metadata: { ...object.metadata, namespace },
-      ...(object.kind === "IpPool" ? { spec: { ...object.spec, warmup } } : {}),
-    };
-  });
-}
+const manifests = () =>
+  exampleObjects(namespace, { IpPool: { warmup: { ramp: "Custom", dailyLimits: [DAY_LIMIT] } } });
 
 function quietPool(addresses: number): KubeObject {
   return {

@@ -4,21 +4,21 @@
  * relay does not answer; an upgrade of the chart with mail queued. Every message taken is accounted for.
  */
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test, vi } from "vitest";
-import { parseAllDocuments } from "yaml";
 
 import { API_VERSION } from "../../crds/group.ts";
 import type { KubeObject } from "../../operator/adapters/kubeClient.ts";
 import { type Cluster, provideCluster, startCluster } from "../support/cluster/cluster.ts";
 import { type Outside, startOutside } from "../support/cluster/outside.ts";
 import {
-  exampleManifests,
+  type ExampleObject,
+  exampleObjects,
   installOperator,
   OPERATOR,
   OPERATOR_NAMESPACE,
   keepPublishing,
 } from "../support/cluster/quickstart.ts";
 import { notRight } from "../support/cluster/settled.ts";
-import { startTraffic, type Traffic } from "../support/cluster/traffic.ts";
+import { accountOf, startTraffic, type Traffic } from "../support/cluster/traffic.ts";
 import { PRODUCT_IMAGE, productImage } from "../support/cluster/productImage.ts";
 import { tableOfWrites } from "../support/cluster/writes.ts";
 
@@ -53,7 +53,7 @@ beforeAll(async () => {
   }
   for (const where of [namespace, doomed]) await vi.waitFor(async () => await allReady(where), soon);
   traffic = startTraffic({
-    account: await account(),
+    account: await accountOf(cluster.api.admin, namespace),
     doors: async () => [{ host: await clientAddress(), port: 587 }],
     outside,
     from: "app@example.test",
@@ -78,26 +78,19 @@ beforeEach(() => {
 
 const kubectl = async (...words: string[]) => await cluster.kubectl(words);
 
-type Manifest = KubeObject & { readonly spec: object };
-
 /** The example, with a ramp that a test's mail does not use up, and a queue that tries again soon. */
-function manifests(): Manifest[] {
-  return parseAllDocuments(exampleManifests).map((document) => {
-    const object = document.toJSON() as Manifest;
-    const more = {
-      SmtpRelay: { queue: { retry: { firstDelaySeconds: 10, longestDelaySeconds: 10 } } },
-      IpPool: { warmup: { ramp: "Custom", dailyLimits: [100_000] } },
-    }[object.kind];
-    return { ...object, metadata: { ...object.metadata, namespace }, spec: { ...object.spec, ...more } };
+const manifests = () =>
+  exampleObjects(namespace, {
+    SmtpRelay: { queue: { retry: { firstDelaySeconds: 10, longestDelaySeconds: 10 } } },
+    IpPool: { warmup: { ramp: "Custom", dailyLimits: [100_000] } },
   });
-}
 
 /** The same for another owner. */
-function elsewhere(manifest: Manifest): Manifest {
+function elsewhere(manifest: ExampleObject): ExampleObject {
   const text = JSON.stringify({ ...manifest, metadata: { ...manifest.metadata, namespace: doomed } });
   return JSON.parse(
     text.replaceAll("example.test", "doomed.test").replaceAll("192.0.2.1", "198.51.100.1"),
-  ) as Manifest;
+  ) as ExampleObject;
 }
 
 const objects = async (where: string): Promise<[string, KubeObject | null][]> =>
@@ -115,21 +108,6 @@ async function allReady(where = namespace): Promise<void> {
     const wrong = notRight(kind, object);
     if (wrong !== null) throw new Error(wrong);
   }
-}
-
-async function secretText(name: string, key: string): Promise<string> {
-  const found = await cluster.api.admin.get("v1", "Secret", name, namespace);
-  const data = (found?.["data"] ?? {}) as Record<string, string>;
-  return Buffer.from(data[key] ?? "", "base64").toString();
-}
-
-async function account() {
-  return {
-    username: await secretText("mail-app", "username"),
-    password: await secretText("mail-app", "password"),
-    certificate: await secretText("mail-app", "ca.crt"),
-    hostname: "mail.example.test",
-  };
 }
 
 async function clientAddress(): Promise<string> {

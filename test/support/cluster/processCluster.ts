@@ -18,7 +18,7 @@ import type { IdentityName } from "./identities.ts";
 import { type OperatorPod, type OperatorPodOptions, startOperatorPod } from "./operatorPod.ts";
 import { type DnsRecord, type Outside, startOutside } from "./outside.ts";
 import { makeNamespace, type ProcessNode, startProcessNode } from "./processNode.ts";
-import { startTraffic, type Traffic } from "./traffic.ts";
+import { accountOf, startTraffic, type Traffic } from "./traffic.ts";
 
 export const OPERATOR_NAMESPACE = "smtp-relay-operator";
 export const kindsOfOurs = ["SmtpRelay", "SendingDomain", "IpPool"] as const;
@@ -86,21 +86,11 @@ export async function startProcessCluster(): Promise<ProcessCluster> {
       makeNamespace: async (name) => await makeNamespace(api.admin, name),
       read: async (kind, name, namespace) => await api.admin.get(API_VERSION, kind, name, namespace),
       async traffic(namespace, name, authority) {
-        const text = async (secret: string, key: string) => {
-          const found = await api.admin.get("v1", "Secret", secret, namespace);
-          const data = (found?.["data"] ?? {}) as Record<string, string>;
-          return Buffer.from(data[key] ?? "", "base64").toString();
-        };
-        const relay = await api.admin.get(API_VERSION, "SmtpRelay", "mail", namespace);
+        const account = await accountOf(api.admin, namespace);
         const domains = await api.admin.list(API_VERSION, "SendingDomain", namespace);
         const { domain = "" } = (domains[0]?.["spec"] ?? {}) as { domain?: string };
         return startTraffic({
-          account: {
-            username: await text("mail-app", "username"),
-            password: await text("mail-app", "password"),
-            certificate: authority ?? (await text("mail-app", "ca.crt")),
-            hostname: ((relay?.["spec"] ?? {}) as { hostname?: string }).hostname ?? "",
-          },
+          account: authority === undefined ? account : { ...account, certificate: authority },
           doors: () => node.addresses(namespace, "mail").map((host) => ({ host, port: SUBMISSION })),
           outside,
           from: `app@${domain}`,

@@ -5,6 +5,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { parseAllDocuments } from "yaml";
+
+import type { KubeObject } from "../../../operator/adapters/kubeClient.ts";
 import { sleep, systemClock } from "../../../relay/kit/clock.ts";
 import type { Cluster } from "./cluster.ts";
 import type { DnsRecord, Outside } from "./outside.ts";
@@ -23,6 +26,20 @@ export const exampleManifests = readdirSync(folder)
   .join("\n---\n")
   .replace("127.0.0.11", "192.0.2.10")
   .replace("127.0.0.12", "192.0.2.11");
+
+export type ExampleObject = KubeObject & { readonly spec: object };
+
+/** The same as objects of a namespace, with `changes` to the spec of each kind. */
+export function exampleObjects(
+  namespace: string,
+  changes: Readonly<Record<string, object>> = {},
+): ExampleObject[] {
+  return parseAllDocuments(exampleManifests).map((document) => {
+    const object = document.toJSON() as ExampleObject;
+    const { kind, metadata, spec } = object;
+    return { ...object, metadata: { ...metadata, namespace }, spec: { ...spec, ...changes[kind] } };
+  });
+}
 
 /**
  * Installs the chart with the image of the working tree, or brings it to another tag of it; the image must be on the node.

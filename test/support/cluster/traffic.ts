@@ -4,7 +4,9 @@
  */
 import { createTransport } from "nodemailer";
 
+import { API_VERSION } from "../../../crds/group.ts";
 import { INBOX, type Outside } from "./outside.ts";
+import type { RawApi } from "./rawApi.ts";
 
 /** How an application reaches the relay: what its Secret says, and where the doors are now. */
 export interface Account {
@@ -13,6 +15,20 @@ export interface Account {
   /** PEM, trusted. */
   readonly certificate: string;
   readonly hostname: string;
+}
+
+/** What an application of the relay `mail` is told, where the operator made credential and certificate. */
+export async function accountOf(api: Pick<RawApi, "get">, namespace: string): Promise<Account> {
+  const secret = await api.get("v1", "Secret", "mail-app", namespace);
+  const relay = await api.get(API_VERSION, "SmtpRelay", "mail", namespace);
+  const data = (secret?.["data"] ?? {}) as Record<string, string>;
+  const text = (key: string) => Buffer.from(data[key] ?? "", "base64").toString();
+  return {
+    username: text("username"),
+    password: text("password"),
+    certificate: text("ca.crt"),
+    hostname: ((relay?.["spec"] ?? {}) as { hostname?: string }).hostname ?? "",
+  };
 }
 
 export interface Door {
