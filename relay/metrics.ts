@@ -6,7 +6,7 @@
  */
 import type { Registry } from "prom-client";
 
-import type { RelayReport } from "./contract/report.ts";
+import { type RelayReport, restraint } from "./contract/report.ts";
 import { MetricBook, type LabelValues } from "./kit/metrics.ts";
 import type { QueuedMessage } from "./message.ts";
 import { otherProvider, providers } from "./policy/providers.ts";
@@ -226,7 +226,7 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
     name: "smtp_relay_restraints",
     help: "Limits that hold mail back now, by kind.",
     doc: "`smtp-relay queue` names each with its rule and its end.",
-    labels: { kind: ["Backoff", "Allowance", "Paused", "ConnectionLimit"] },
+    labels: { kind: restraint.shape.kind.options },
   });
   const allowanceUsed = book.gauge({
     name: "smtp_relay_allowance_used",

@@ -5,6 +5,7 @@
 import { collectDefaultMetrics, type Registry } from "prom-client";
 
 import { reasons } from "../../../crds/conditions.ts";
+import { kinds as kindsOfOurs } from "../../../crds/group.ts";
 import type { Clock } from "../../../relay/kit/clock.ts";
 import { MetricBook } from "../../../relay/kit/metrics.ts";
 import type { ReconcileObserver } from "../../reconcile/observer.ts";
@@ -118,7 +119,7 @@ export function createOperatorMetrics(
       help: "Objects that are not ready or wait for a person, by kind, namespace and reason; absent where there are none.",
       doc: "`NotReady`: Ready is not True; a domain whose records are not published yet is one. `Stalled`: it will not go on until a person changes something: alert on these. Told by the replica that leads.",
       labels: {
-        kind: ["SmtpRelay", "SendingDomain", "IpPool"],
+        kind: Object.keys(kindsOfOurs),
         object_namespace: { of: "namespaces with such an object", atMost: MOST_NAMESPACES },
         condition: ["NotReady", "Stalled"],
         reason: Object.keys(reasons),
