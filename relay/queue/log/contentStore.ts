@@ -14,6 +14,7 @@ import { basename, join } from "node:path";
 import type { MessageId } from "../../message.ts";
 import { codeOf, type Files, ignoreFailure, type StoredFile } from "../files.ts";
 import { storedBytes } from "./contentBlocks.ts";
+import { ownerOf, ownFileName, segmentName, segmentOf } from "./contentFiles.ts";
 import type { ContentLocation, RawMetadata } from "./metadata.ts";
 import {
   encodeFileHeader,
@@ -80,9 +81,8 @@ export class ContentStore {
   /** Finds the segments of former lives; `hold` then says what of them is needed. */
   async recover(): Promise<void> {
     for (const name of await this.#files.list(this.#directory)) {
-      const match = /^content-(\d{10})\.seg$/.exec(name);
-      if (match === null) continue;
-      const sequence = Number(match[1]);
+      const sequence = segmentOf(name);
+      if (sequence === null) continue;
       const file = await this.#files.open(join(this.#directory, name));
       const bytes = await file.size();
       await file.close();
@@ -147,8 +147,8 @@ export class ContentStore {
   async sweep(isQueuedInOwnFile: (id: MessageId) => boolean): Promise<void> {
     for (const use of this.#segments.values()) await this.#dropIfEmpty(use);
     for (const name of await this.#files.list(this.#directory)) {
-      const match = /^([0-9A-Z]{26})\.msg$/.exec(name);
-      if (match?.[1] !== undefined && !isQueuedInOwnFile(match[1])) {
+      const id = ownerOf(name);
+      if (id !== null && !isQueuedInOwnFile(id)) {
         await this.#files.remove(join(this.#directory, name));
       }
     }
@@ -253,7 +253,7 @@ export class ContentStore {
   }
 
   messagePath(id: MessageId): string {
-    return join(this.#directory, `${id}.msg`);
+    return join(this.#directory, ownFileName(id));
   }
 
   /** The sealed segment with the least to copy, when dead bytes outweigh live ones by more than `slackBytes`. */
@@ -295,7 +295,7 @@ export class ContentStore {
   }
 
   #segmentPath(sequence: number): string {
-    return join(this.#directory, `content-${String(sequence).padStart(10, "0")}.seg`);
+    return join(this.#directory, segmentName(sequence));
   }
 }
 

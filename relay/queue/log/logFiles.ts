@@ -49,7 +49,7 @@ export class LogFiles {
 
   /** The file of a place. Missing once a checkpoint stands for it. */
   pathOf(file: number): string {
-    return this.#path(nameOf(isCheckpoint(file) ? "checkpoint" : "metadata", sequenceOf(file)));
+    return this.#path(logFileName(file));
   }
 
   open(stem: Stem, sequence: number): Promise<StoredFile> {
@@ -125,7 +125,29 @@ export class LogFiles {
   }
 }
 
-export function sequencesOf(names: readonly string[], stem: Stem): number[] {
+/** What a start reads: the last checkpoint (0: there is none), then the logs it does not stand for, in order. */
+export function standingLogs(names: readonly string[]): {
+  readonly checkpoint: number;
+  readonly logs: readonly number[];
+} {
+  const checkpoint = Math.max(0, ...sequencesOf(names, "checkpoint"));
+  const logs = sequencesOf(names, "metadata").filter((sequence) => sequence > checkpoint);
+  return { checkpoint, logs: logs.toSorted((a, b) => a - b) };
+}
+
+/** The file of a place. */
+export function logFileName(file: number): string {
+  return nameOf(isCheckpoint(file) ? "checkpoint" : "metadata", sequenceOf(file));
+}
+
+/** Of a log or a checkpoint, damaged ones too; null: it is neither. */
+export function sequenceOfLog(name: string): number | null {
+  const whole = name.endsWith(DAMAGED_SUFFIX) ? name.slice(0, -DAMAGED_SUFFIX.length) : name;
+  const [sequence] = [...sequencesOf([whole], "metadata"), ...sequencesOf([whole], "checkpoint")];
+  return sequence ?? null;
+}
+
+function sequencesOf(names: readonly string[], stem: Stem): number[] {
   return names.flatMap((name) => {
     const match = /^([a-z]+)-(\d{10})\.log$/.exec(name);
     return match?.[1] === stem ? [Number(match[2])] : [];

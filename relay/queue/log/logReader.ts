@@ -3,7 +3,7 @@
  * reads them, never content.
  */
 import type { StoredFile } from "../files.ts";
-import { checkpointNumber, type LogFiles, logNumber, sequencesOf } from "./logFiles.ts";
+import { checkpointNumber, type LogFiles, logNumber, standingLogs } from "./logFiles.ts";
 import { BATCH_TYPE, isKnownType, type RawMetadata, recordTypes } from "./metadata.ts";
 import { decodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from "./record.ts";
 import { scanRecords } from "./scan.ts";
@@ -51,18 +51,14 @@ export async function readLogs(
 ): Promise<FoundLogs> {
   const names = await files.names();
   await files.removeUnfinished(names);
-  const covered = Math.max(0, ...sequencesOf(names, "checkpoint"));
-  const sequences = sequencesOf(names, "metadata").toSorted((a, b) => a - b);
+  const { checkpoint: covered, logs } = standingLogs(names);
   const checkpoint =
     covered === 0 ? { bytes: 0, damagedBytes: 0 } : await readCheckpoint(files, covered, apply, expect);
   let { damagedBytes } = checkpoint;
   if (damagedBytes > 0) files.noteDamage("checkpoint", covered);
   await files.removeCovered(covered, names);
 
-  const { sound, ...opened } = await openLogs(
-    files,
-    sequences.filter((sequence) => sequence > covered),
-  );
+  const { sound, ...opened } = await openLogs(files, logs);
   let { tornBytes } = opened;
   let journal: JournalPlace | null = null;
   let current = { sequence: 0, bytes: 0 };
@@ -95,7 +91,7 @@ export async function readLogs(
   }
   return {
     ...{ tornBytes, damagedBytes, damagedFiles: files.damaged, journal },
-    ...{ current, lastSequence: Math.max(covered, ...sequences), batch, wholeThrough },
+    ...{ current, lastSequence: Math.max(covered, ...logs), batch, wholeThrough },
     ...{ logs: sound.length, logBytes, checkpointBytes: checkpoint.bytes },
   };
 }

@@ -13,9 +13,10 @@ import type { MessageId, QueuedMessage } from "../../message.ts";
 import { type Files, withFile } from "../files.ts";
 import { asideId, readAside } from "../log/aside.ts";
 import { BLOCK_BYTES, storedBytes } from "../log/contentBlocks.ts";
+import { ownerOf, segmentOf } from "../log/contentFiles.ts";
 import { readBlock } from "../log/contentReader.ts";
 import { FRAME_BYTES, frameSays } from "../log/contentStore.ts";
-import { DAMAGED_SUFFIX } from "../log/logFiles.ts";
+import { sequenceOfLog } from "../log/logFiles.ts";
 import { decodeMetadata, type RawMetadata, recordTypes } from "../log/metadata.ts";
 import { FILE_HEADER_BYTES, readRecord, RECORD_HEADER_BYTES } from "../log/record.ts";
 import { scanRecords } from "../log/scan.ts";
@@ -72,11 +73,11 @@ export async function* lostBodies(search: LostSearch): AsyncGenerator<LostBody> 
 
   const known = new KnownOfLost(isQueued);
   for (const name of names) {
-    const match = /^(?:metadata|checkpoint)-(\d{10})\.log(.*)$/.exec(name);
-    if (match === null || !["", DAMAGED_SUFFIX].includes(match[2] ?? "")) continue;
+    const sequence = sequenceOfLog(name);
+    if (sequence === null) continue;
     search.progress(`reading ${name} again`);
     await withFile(files, join(directory, name), async (file) => {
-      const options = { seed: Number(match[1]), size: await file.size(), finished: true };
+      const options = { seed: sequence, size: await file.size(), finished: true };
       await scanRecords(file, { ...options, onRecord: (type, payload) => known.hear({ type, payload }) });
     });
   }
@@ -95,8 +96,8 @@ export async function* lostBodies(search: LostSearch): AsyncGenerator<LostBody> 
     });
   }
   for (const name of names) {
-    const id = /^([0-9A-Z]{26})\.msg$/.exec(name)?.[1];
-    if (id === undefined) continue;
+    const id = ownerOf(name);
+    if (id === null) continue;
     const size = await withFile(files, join(directory, name), (file) => file.size());
     known.found(id, {
       file: name,
@@ -255,9 +256,4 @@ async function* blocksOf(
 function contentIn(stored: number): number {
   const blocks = Math.ceil(Math.max(0, stored) / storedBytes(BLOCK_BYTES));
   return Math.max(0, stored - (storedBytes(BLOCK_BYTES) - BLOCK_BYTES) * blocks);
-}
-
-function segmentOf(name: string): number | null {
-  const match = /^content-(\d{10})\.seg$/.exec(name);
-  return match === null ? null : Number(match[1]);
 }

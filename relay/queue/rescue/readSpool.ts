@@ -8,12 +8,21 @@ import { join } from "node:path";
 import type { Instant, MessageId, QueuedMessage } from "../../message.ts";
 import { type Files, type StoredFile, withFile } from "../files.ts";
 import { BLOCK_BYTES, storedBytes } from "../log/contentBlocks.ts";
+import { ownerOf, ownFileName, segmentName, segmentOf } from "../log/contentFiles.ts";
 import { readBlock } from "../log/contentReader.ts";
 import { FRAME_BYTES, frameSays } from "../log/contentStore.ts";
 import { DAMAGE_NAME, readDamage } from "../log/damageBook.ts";
 import { Envelopes } from "../log/envelopes.ts";
 import { reasonOf } from "../log/health.ts";
-import { PENDING_FILE } from "../log/logFiles.ts";
+import {
+  checkpointNumber,
+  isCheckpoint,
+  logFileName,
+  logNumber,
+  PENDING_FILE,
+  sequenceOf,
+  standingLogs,
+} from "../log/logFiles.ts";
 import { MessageColumns } from "../log/messageColumns.ts";
 import { isKnownType, type RawMetadata, recordTypes } from "../log/metadata.ts";
 import { decodeFileHeader, FILE_HEADER_BYTES } from "../log/record.ts";
@@ -89,17 +98,23 @@ export async function readSpool(options: {
 
   const logs = logsOf(names);
   const cuts = new Map<number, number>();
-  const covered = logs.find(({ file }) => file % 2 === 1)?.sequence ?? 0;
+  const covered = logs.find(({ file }) => isCheckpoint(file))?.sequence ?? 0;
   for (const log of logs) {
     const header = await headerOf(files, path(log.name));
     if (header === null) continue;
     const { sequence, bytes } = header.previous;
-    cuts.set(2 * sequence, bytes);
-    if (sequence <= covered || logs.some(({ file }) => file === 2 * sequence)) continue;
-    const name = `metadata-${String(sequence).padStart(10, "0")}.log`;
-    damage.push({ file: name, id: null, fact: `it is missing: ${log.name} goes on where it ended` });
+    const before = logNumber(sequence);
+    cuts.set(before, bytes);
+    if (sequence <= covered || logs.some(({ file }) => file === before)) continue;
+    damage.push({
+      file: logFileName(before),
+      id: null,
+      fact: `it is missing: ${log.name} goes on where it ended`,
+    });
   }
-  if (logs.length === 0 && names.some((name) => /^content-\d{10}\.seg$|\.msg$/.test(name)))
+  const segments = names.flatMap((name) => segmentOf(name) ?? []);
+  const own = names.filter((name) => ownerOf(name) !== null);
+  if (logs.length === 0 && segments.length + own.length > 0)
     damage.push({ file: "metadata-*.log", id: null, fact: "there is no log, and there is content" });
   for (const [position, log] of logs.entries()) {
     progress(`reading ${log.name}`);
@@ -113,12 +128,12 @@ export async function readSpool(options: {
         if (isLast && size <= FILE_HEADER_BYTES) tornBytes += size;
         else damage.push({ file: log.name, id: null, fact: "its header is damaged" });
       }
-      let complete = log.file % 2 === 0;
+      let complete = !isCheckpoint(log.file);
       const cut = cuts.get(log.file) ?? size;
       const { tornBytes: torn, damagedBytes } = await scanRecords(file, {
         seed: log.sequence,
         size: Math.min(size, cut),
-        finished: log.file % 2 === 1,
+        finished: isCheckpoint(log.file),
         onRecord: (type, payload, offset) => {
           records++;
           if (type === recordTypes.checkpointEnd) complete = true;
@@ -142,7 +157,7 @@ export async function readSpool(options: {
         });
       }
       // A checkpoint got its name when it was whole, and a log that was left was cut where it ended.
-      if (log.file % 2 === 1 ? torn > 0 || !complete : torn > 0 && cuts.has(log.file)) {
+      if (isCheckpoint(log.file) ? torn > 0 || !complete : torn > 0 && cuts.has(log.file)) {
         damage.push({ file: log.name, id: null, fact: `its last ${torn} bytes cannot be read` });
       } else tornBytes += torn;
       if (size < cut) {
@@ -153,14 +168,11 @@ export async function readSpool(options: {
     }
   }
 
-  const segments = names.filter((name) => /^content-\d{10}\.seg$/.test(name));
-  const own = names.filter((name) => /^[0-9A-Z]{26}\.msg$/.test(name));
   // Batches that are in no log yet, in the segments they came with.
-  for (const name of segments.toSorted()) {
-    const sequence = Number(name.slice(8, 18));
+  for (const sequence of segments.toSorted((a, b) => a - b)) {
     const mark = journal;
     if (mark === null || sequence < mark.segment) continue;
-    const file = await files.open(path(name));
+    const file = await files.open(path(segmentName(sequence)));
     try {
       const size = await file.size();
       const start = sequence === mark.segment ? mark.offset : 0;
@@ -177,7 +189,7 @@ export async function readSpool(options: {
       tornBytes += Math.max(0, size - Math.max(end, start));
       if (damagedBytes > 0) {
         const fact = `${damagedBytes} bytes cannot be read, with sound journals behind them: envelopes may be lost`;
-        damage.push({ file: name, id: null, fact });
+        damage.push({ file: segmentName(sequence), id: null, fact });
       }
     } finally {
       await file.close();
@@ -185,16 +197,15 @@ export async function readSpool(options: {
   }
   // Of headers of content nothing hangs: it is read by its frames and blocks.
   const isDamaged = damage.length > 0;
-  for (const name of [...segments, ...own]) {
+  for (const name of [...segments.map(segmentName), ...own]) {
     if ((await headerOf(files, path(name))) === null && (await isNeeded(index, name))) {
       damage.push({ file: name, id: null, fact: "its header is damaged" });
     }
   }
 
   const reading = new SharedFiles(files);
-  const nameOf = (file: number) => logs.find((log) => log.file === file)?.name ?? "";
   const envelopes = new Envelopes(index, {
-    open: (file) => reading.open(path(nameOf(file))),
+    open: (file) => reading.open(path(logFileName(file))),
     pending: (number) => pending[number],
     copies: (segment, ids) => copiesIn(files, { path: path(segmentName(segment)), segment }, ids),
   });
@@ -223,7 +234,7 @@ export async function readSpool(options: {
     lost: () => lostBodies({ directory, files, isQueued: (id) => index.has(id), isDamaged, progress }),
     async *content({ id, sizeBytes }) {
       const place = index.get(id)?.content ?? null;
-      const name = place === null ? `${id}.msg` : segmentName(place.segment);
+      const name = place === null ? ownFileName(id) : segmentName(place.segment);
       let open: StoredFile;
       try {
         open = await files.open(path(name));
@@ -257,30 +268,11 @@ export async function readSpool(options: {
   };
 }
 
-/** The last checkpoint and the logs it does not cover, in the order they are read. */
+/** Those a start reads, in order. */
 function logsOf(names: readonly string[]): LogFile[] {
-  const found = names.flatMap((name) => {
-    const match = /^(metadata|checkpoint)-(\d{10})\.log$/.exec(name);
-    return match === null
-      ? []
-      : [{ name, isCheckpoint: match[1] === "checkpoint", sequence: Number(match[2]) }];
-  });
-  const covered = Math.max(
-    0,
-    ...found.filter(({ isCheckpoint }) => isCheckpoint).map(({ sequence }) => sequence),
-  );
-  return found
-    .filter(({ isCheckpoint, sequence }) => (isCheckpoint ? sequence === covered : sequence > covered))
-    .map(({ name, isCheckpoint, sequence }) => ({
-      name,
-      sequence,
-      file: 2 * sequence + (isCheckpoint ? 1 : 0),
-    }))
-    .toSorted((a, b) => a.sequence - b.sequence);
-}
-
-function segmentName(segment: number): string {
-  return `content-${String(segment).padStart(10, "0")}.seg`;
+  const { checkpoint, logs } = standingLogs(names);
+  const standing = [...(checkpoint === 0 ? [] : [checkpointNumber(checkpoint)]), ...logs.map(logNumber)];
+  return standing.map((file) => ({ file, name: logFileName(file), sequence: sequenceOf(file) }));
 }
 
 async function headerOf(files: Files, path: string) {
@@ -288,9 +280,9 @@ async function headerOf(files: Files, path: string) {
 }
 
 async function isNeeded(index: MessageColumns, name: string): Promise<boolean> {
-  const segment = /^content-(\d{10})\.seg$/.exec(name)?.[1];
-  if (segment !== undefined) return index.idsIn(Number(segment)).length > 0;
-  return index.get(name.slice(0, 26))?.content === null;
+  const segment = segmentOf(name);
+  if (segment !== null) return index.idsIn(segment).length > 0;
+  return index.get(ownerOf(name) ?? "")?.content === null;
 }
 
 async function birthOf(files: Files, path: string): Promise<Instant | null> {
