@@ -93,6 +93,13 @@ describe("group commit", () => {
     expect([1, 2].map(atHand)).toEqual([null, "content"]);
   });
 
+  test("four hundred small messages that wait leave room at hand for the next: each counts for what it takes", async () => {
+    for (let n = 0; n < 400; n++) await put(spool, nthId(n), "content");
+    await put(spool, nthId(400), "x".repeat(10_240));
+    expect(spool.atHand(nthId(399))).not.toBeNull();
+    expect(spool.atHand(nthId(400))).not.toBeNull();
+  });
+
   test("memory for waiting content is bounded over all messages", async () => {
     await stage.remove();
     await start({ inlineBytes: 10_000_000, bufferedBytes: 300_000 });

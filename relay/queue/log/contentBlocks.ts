@@ -81,7 +81,8 @@ export class BlockBuilder {
     if (this.#block.length >= CRC_BYTES + bytes) return;
     const wanted = Math.max(bytes, 2 * this.#block.length);
     const capacity = Math.min(Math.ceil(wanted / CAPACITY_STEP) * CAPACITY_STEP, BLOCK_BYTES);
-    const larger = Buffer.allocUnsafe(CRC_BYTES + capacity);
+    // Memory of its own, not a part of Node's pool: a message that waits would keep 64 KiB of it.
+    const larger = Buffer.allocUnsafeSlow(CRC_BYTES + capacity);
     this.#block.copy(larger, 0, 0, CRC_BYTES + this.#filled);
     this.#block = larger;
   }
