@@ -116,3 +116,12 @@ test("a line that never ends is given up after 64 KiB, however small its pieces"
 
   expect(bytes).toBeLessThanOrEqual(65_536);
 });
+
+test("a reply that comes in parts is whole, though the next bytes arrive where its first ones did", () => {
+  const parser = new ReplyParser();
+  const arrivals = Buffer.alloc(64);
+  const arrive = (text: string) => parser.feed(arrivals.subarray(0, arrivals.write(text, "latin1")));
+
+  expect(arrive("250 2.0.0 que").replies).toEqual([]);
+  expect(arrive("ued as 1\r\n").replies).toEqual([{ lines: ["250 2.0.0 queued as 1"] }]);
+});
