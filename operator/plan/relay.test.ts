@@ -169,7 +169,7 @@ test("the pod template has boot-time facts and obeys the restricted pod standard
         containers: [
           {
             image: "smtp-relay:test",
-            command: ["node", "--max-semi-space-size=8", "relay/main.js"],
+            command: ["node", "--max-semi-space-size=8", "--heap-growing-percent=200", "relay/main.js"],
             env: [
               { name: "SMTP_RELAY_POD", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },
               { name: "SMTP_RELAY_CONFIG_DIR", value: "/etc/smtp-relay" },

@@ -53,9 +53,11 @@ export const bootVariables = {
 
 /**
  * What Node is told when it runs the relay. Young objects may fill 16 MiB: left alone V8 lets a busy relay, or one
- * that has read a long queue, have 96 MiB for them and hardly ever gives them back.
+ * that has read a long queue, have 96 MiB for them and hardly ever gives them back. Old ones, and content outside of the
+ * heap with them, may grow threefold from one full collection to the next; left alone it is up to fourfold, which is 40 MiB more
+ * beside a million queued. Twofold costs seven hundredths of the CPU (docs/performance.md).
  */
-export const relayNodeOptions = ["--max-semi-space-size=8"] as const;
+export const relayNodeOptions = ["--max-semi-space-size=8", "--heap-growing-percent=200"] as const;
 
 /** How the relay is started in a pod; our image has it as JavaScript. */
 export const relayCommand = ["node", ...relayNodeOptions, "relay/main.js"] as const;
