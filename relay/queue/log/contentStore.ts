@@ -13,6 +13,7 @@ import { basename, join } from "node:path";
 
 import type { MessageId } from "../../message.ts";
 import { codeOf, type Files, ignoreFailure, type StoredFile } from "../files.ts";
+import { aroundBadPlaces } from "./badPlaces.ts";
 import { storedBytes } from "./contentBlocks.ts";
 import { ownerOf, ownFileName, segmentName, segmentOf } from "./contentFiles.ts";
 import type { ContentLocation, RawMetadata } from "./metadata.ts";
@@ -105,13 +106,14 @@ export class ContentStore {
     const damagedFiles: string[] = [];
     const sequences = [...this.#segments.keys()].filter((sequence) => sequence >= from.segment);
     for (const sequence of sequences.toSorted((a, b) => a - b)) {
-      const file = await this.#files.open(this.#segmentPath(sequence));
+      const file = aroundBadPlaces(await this.#files.open(this.#segmentPath(sequence)));
       try {
         const start = sequence === from.segment ? from.offset : 0;
         const found = await readJournals(file, sequence, start, (records) => onBatch(records, sequence));
         tornBytes += Math.max(0, (await file.size()) - found.end);
-        damagedBytes += found.damagedBytes;
-        if (found.damagedBytes > 0) damagedFiles.push(basename(this.#segmentPath(sequence)));
+        const damaged = Math.max(found.damagedBytes, file.badBytes);
+        damagedBytes += damaged;
+        if (damaged > 0) damagedFiles.push(basename(this.#segmentPath(sequence)));
       } finally {
         await file.close();
       }

@@ -14,6 +14,7 @@ import { recoverAll } from "../../../test/support/spool/recoverAll.ts";
 import type { RecipientState } from "../../message.ts";
 import { nodeFiles } from "../files.ts";
 import { type Spool, SpoolError } from "../spool.ts";
+import { readSpool } from "../rescue/readSpool.ts";
 import { readAside } from "./aside.ts";
 
 type FileStage = Awaited<ReturnType<typeof fileStage>>;
@@ -245,6 +246,83 @@ describe("an envelope that the disk cannot read while the relay runs", () => {
     await spool.recover();
     const messages = await spool.load(ids);
     expect(messages.map((message) => (message instanceof SpoolError ? null : message?.id))).toEqual(ids);
+  });
+});
+
+describe("a start", () => {
+  beforeEach(async () => {
+    // A log of several pages: what the disk cannot read is a page at least.
+    await stage.remove();
+    stage = await fileStage({ ...limits, checkpointBytes: 20_000 });
+    spool = await stage.open();
+    await spool.recover();
+  });
+
+  test("goes around a place that the disk cannot read: the others' mail is there, and what was lost is said and kept", async () => {
+    await put(spool, nthId(1), LARGE, to("one@inbox.test"));
+    for (let n = 2; n < 40; n++) await put(spool, nthId(n), LARGE, to(`${n}${"x".repeat(200)}@inbox.test`));
+    stage.files.fail(await unreadable(/^metadata-/, "one@inbox.test"));
+    spool = await stage.openAfterKill();
+    const { messages, damagedBytes, tornBytes } = await recoverAll(spool);
+    const ids = messages.map(({ id }) => id);
+    expect(ids).toContain(nthId(39));
+    expect(ids).not.toContain(nthId(1));
+    expect(damagedBytes).toBeGreaterThan(0);
+    expect(tornBytes).toBe(0);
+
+    const seen = await readSpool({ directory: stage.directory(), files: stage.files, progress: () => {} });
+    expect(seen.ids).toEqual(ids);
+    expect(seen.damage).toContainEqual(
+      expect.objectContaining({ fact: expect.stringContaining("cannot be read from the disk (EIO)") }),
+    );
+
+    await untilCheckpoint();
+    await spool.close();
+    expect(await filesLike(/^metadata-.*damaged$/)).toHaveLength(1);
+    expect(await filesLike(/\.msg$/)).toHaveLength(39);
+  });
+
+  test("takes the end of a log that the disk cannot read for damage, not for what a kill leaves", async () => {
+    await put(spool, nthId(1), LARGE, to("one@inbox.test"));
+    stage.files.fail(await unreadable(/^metadata-/, "one@inbox.test"));
+    spool = await stage.openAfterKill();
+    expect((await recoverAll(spool)).damagedBytes).toBeGreaterThan(0);
+  });
+
+  test("goes around such a place among the batches that are in a segment only", async () => {
+    await stage.remove();
+    stage = await fileStage();
+    spool = await stage.open();
+    await spool.recover();
+    for (let n = 1; n < 60; n++) await put(spool, nthId(n), "x".repeat(400), to(`${n}@inbox.test`));
+    stage.files.fail(await unreadable(/^content-/, nthId(20)));
+    spool = await stage.openAfterKill();
+    const { messages, damagedBytes } = await recoverAll(spool);
+    const ids = messages.map(({ id }) => id);
+    expect(ids).toEqual(expect.arrayContaining([nthId(1), nthId(59)]));
+    expect(ids).not.toContain(nthId(20));
+    expect(damagedBytes).toBeGreaterThan(0);
+  });
+
+  test("doubts no content of the last batch because the disk cannot read it", async () => {
+    await stage.remove();
+    stage = await fileStage();
+    spool = await stage.open();
+    await spool.recover();
+    await put(spool, nthId(1), `${"x".repeat(10_000)}middle${"x".repeat(10_000)}`);
+    stage.files.fail(await unreadable(/^content-/, "middle"));
+    spool = await stage.openAfterKill();
+    expect((await recoverAll(spool)).messages.map(({ id }) => id)).toEqual([nthId(1)]);
+  });
+
+  test("does not take a disk that reads nothing for a spool with nothing in it", async () => {
+    for (let n = 1; n < 400; n++) await put(spool, nthId(n), LARGE, to(`${n}${"x".repeat(200)}@inbox.test`));
+    stage.files.fail({ operation: "read", path: /(?:checkpoint|metadata)-/, code: "EIO" });
+    spool = await stage.openAfterKill();
+    await expect(recoverAll(spool)).rejects.toThrow(/EIO/);
+    stage.files.mend();
+    spool = await stage.openAfterKill();
+    expect((await recoverAll(spool)).messages).toHaveLength(399);
   });
 });
 

@@ -2,7 +2,7 @@
  * What the last checkpoint and the logs after it say: every record in order, and what could not be read. A start
  * reads them, never content.
  */
-import type { StoredFile } from "../files.ts";
+import { type AroundBadPlaces, aroundBadPlaces } from "./badPlaces.ts";
 import { checkpointNumber, type LogFiles, logNumber, standingLogs } from "./logFiles.ts";
 import { BATCH_TYPE, isKnownType, type RawMetadata, recordTypes } from "./metadata.ts";
 import { decodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from "./record.ts";
@@ -83,7 +83,9 @@ export async function readLogs(
     });
     await log.file.close();
     tornBytes += scan.tornBytes;
-    const damaged = scan.damagedBytes + (log.cut === undefined ? 0 : Math.max(0, log.cut - log.bytes));
+    const damaged =
+      Math.max(scan.damagedBytes, log.file.badBytes) +
+      (log.cut === undefined ? 0 : Math.max(0, log.cut - log.bytes));
     if (damaged > 0) files.noteDamage("metadata", log.sequence);
     damagedBytes += damaged;
     current = { sequence: log.sequence, bytes: scan.end };
@@ -103,7 +105,7 @@ async function readCheckpoint(
   apply: ApplyRecord,
   expect: (messages: number) => void,
 ): Promise<{ readonly bytes: number; readonly damagedBytes: number }> {
-  const file = await files.open("checkpoint", sequence);
+  const file = aroundBadPlaces(await files.open("checkpoint", sequence));
   try {
     const size = await file.size();
     const tail = await file.read(64, Math.max(0, size - 64));
@@ -120,7 +122,7 @@ async function readCheckpoint(
         apply({ type, payload }, checkpointNumber(sequence), offset);
       },
     });
-    const damaged = scan.damagedBytes + scan.tornBytes;
+    const damaged = Math.max(scan.damagedBytes + scan.tornBytes, file.badBytes);
     return { bytes: size, damagedBytes: complete && header !== null ? damaged : Math.max(1, damaged) };
   } finally {
     await file.close();
@@ -129,9 +131,9 @@ async function readCheckpoint(
 
 /** The logs to read, each with the bytes that count. A file without a sound header never held a batch. */
 async function openLogs(files: LogFiles, sequences: readonly number[]) {
-  const opened: { sequence: number; file: StoredFile; header: FileHeader | null; size: number }[] = [];
+  const opened: { sequence: number; file: AroundBadPlaces; header: FileHeader | null; size: number }[] = [];
   for (const sequence of sequences) {
-    const file = await files.open("metadata", sequence);
+    const file = aroundBadPlaces(await files.open("metadata", sequence));
     const header = decodeFileHeader(await file.read(FILE_HEADER_BYTES, 0));
     opened.push({ sequence, file, header, size: await file.size() });
   }
@@ -141,11 +143,11 @@ async function openLogs(files: LogFiles, sequences: readonly number[]) {
     ),
   );
   let tornBytes = 0;
-  const sound: { sequence: number; file: StoredFile; bytes: number; cut: number | undefined }[] = [];
+  const sound: { sequence: number; file: AroundBadPlaces; bytes: number; cut: number | undefined }[] = [];
   for (const { sequence, file, header, size } of opened) {
     const cut = cuts.get(sequence);
-    // Later logs speak of it, so its header was sound once: read it all the same.
-    if (header === null && cut === undefined) {
+    // Later logs speak of it, so its header was sound once, or the disk cannot read it: read the rest all the same.
+    if (header === null && cut === undefined && file.badBytes === 0) {
       tornBytes += size;
       await file.close();
       await files.removeLog(sequence);

@@ -31,7 +31,7 @@ export interface ScanOptions {
 }
 
 export async function scanRecords(
-  file: StoredFile,
+  file: Pick<StoredFile, "read">,
   { seed, size, onRecord, finished = false }: ScanOptions,
 ): Promise<Scan> {
   let position = FILE_HEADER_BYTES;

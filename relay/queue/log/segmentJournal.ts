@@ -61,7 +61,7 @@ export function encodePadding(end: number, batchBytes: number, segment: number):
 
 /** The records of each journal of a segment from `start` on; where the last ends, and the bytes stepped over. */
 export async function readJournals(
-  file: StoredFile,
+  file: Pick<StoredFile, "read" | "size">,
   segment: number,
   start: number,
   onJournal: (records: readonly RawMetadata[]) => void,

@@ -7,6 +7,7 @@ import { join } from "node:path";
 
 import type { Instant, MessageId, QueuedMessage } from "../../message.ts";
 import { type Files, type StoredFile, withFile } from "../files.ts";
+import { aroundBadPlaces } from "../log/badPlaces.ts";
 import { BLOCK_BYTES, storedBytes } from "../log/contentBlocks.ts";
 import { ownerOf, ownFileName, segmentName, segmentOf } from "../log/contentFiles.ts";
 import { readBlock } from "../log/contentReader.ts";
@@ -118,7 +119,7 @@ export async function readSpool(options: {
     damage.push({ file: "metadata-*.log", id: null, fact: "there is no log, and there is content" });
   for (const [position, log] of logs.entries()) {
     progress(`reading ${log.name}`);
-    const file = await files.open(path(log.name));
+    const file = aroundBadPlaces(await files.open(path(log.name)));
     try {
       const size = await file.size();
       const header = decodeFileHeader(await file.read(FILE_HEADER_BYTES, 0));
@@ -156,6 +157,7 @@ export async function readSpool(options: {
           fact: `${damagedBytes} bytes cannot be read, with sound records behind them`,
         });
       }
+      if (file.badBytes > 0) damage.push(unreadableBy(log.name, file.badBytes));
       // A checkpoint got its name when it was whole, and a log that was left was cut where it ended.
       if (isCheckpoint(log.file) ? torn > 0 || !complete : torn > 0 && cuts.has(log.file)) {
         damage.push({ file: log.name, id: null, fact: `its last ${torn} bytes cannot be read` });
@@ -172,7 +174,7 @@ export async function readSpool(options: {
   for (const sequence of segments.toSorted((a, b) => a - b)) {
     const mark = journal;
     if (mark === null || sequence < mark.segment) continue;
-    const file = await files.open(path(segmentName(sequence)));
+    const file = aroundBadPlaces(await files.open(path(segmentName(sequence))));
     try {
       const size = await file.size();
       const start = sequence === mark.segment ? mark.offset : 0;
@@ -187,6 +189,7 @@ export async function readSpool(options: {
         }
       });
       tornBytes += Math.max(0, size - Math.max(end, start));
+      if (file.badBytes > 0) damage.push(unreadableBy(segmentName(sequence), file.badBytes));
       if (damagedBytes > 0) {
         const fact = `${damagedBytes} bytes cannot be read, with sound journals behind them: envelopes may be lost`;
         damage.push({ file: segmentName(sequence), id: null, fact });
@@ -276,7 +279,13 @@ function logsOf(names: readonly string[]): LogFile[] {
 }
 
 async function headerOf(files: Files, path: string) {
-  return withFile(files, path, async (file) => decodeFileHeader(await file.read(FILE_HEADER_BYTES, 0)));
+  return withFile(files, path, async (file) =>
+    decodeFileHeader(await aroundBadPlaces(file).read(FILE_HEADER_BYTES, 0)),
+  );
+}
+
+function unreadableBy(file: string, badBytes: number): Damage {
+  return { file, id: null, fact: `${badBytes} bytes cannot be read from the disk (EIO)` };
 }
 
 async function isNeeded(index: MessageColumns, name: string): Promise<boolean> {
