@@ -249,6 +249,34 @@ describe("an envelope that the disk cannot read while the relay runs", () => {
   });
 });
 
+test("four hundred are set aside for a disk that cannot read them, and no more: the rest stays queued until it can", async () => {
+  await stage.remove();
+  stage = await fileStage({ inlineBytes: 40 });
+  spool = await stage.open();
+  await spool.recover();
+  // Every other one, so that no run of bad places gives the disk away.
+  const ids = Array.from({ length: 840 }, (_, n) => nthId(n + 1));
+  for (const id of ids) await put(spool, id, LARGE, to(`${id}@inbox.test`));
+  const bad = ids.filter((_, n) => n % 2 === 1);
+  const [name = ""] = await filesLike(/^metadata-/);
+  const log = await readFile(join(stage.directory(), name));
+  for (const id of bad) {
+    const at = log.indexOf(`${id}@inbox.test`);
+    stage.files.fail({ operation: "read", path: /^.*metadata-/, code: "EIO", bytes: [at, at + 1] });
+  }
+  for (const id of bad) await spool.load([id]);
+  await vi.waitFor(() => expect(spool.setAside).toHaveLength(400));
+  await spool.load(bad.slice(-1));
+  await spool.close();
+  expect(spool.setAside).toHaveLength(400);
+
+  stage.files.mend();
+  spool = await stage.open();
+  const queued = (await recoverAll(spool)).messages.map(({ id }) => id);
+  expect(queued).toHaveLength(440);
+  expect(queued).toContain(bad.at(-1));
+});
+
 describe("a start", () => {
   beforeEach(async () => {
     // A log of several pages: what the disk cannot read is a page at least.

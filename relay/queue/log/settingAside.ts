@@ -65,6 +65,9 @@ export class SettingAside {
       );
     }
     this.#leaving.add(id);
+    // Counted before anything is waited for: many are looked at at once.
+    if (isUnreadable) this.#unreadable++;
+    let isKept = false;
     try {
       const what = isUnreadable ? "cannot be read from the disk (EIO)" : "is damaged";
       const reason = `its envelope, at byte ${place.offset} of ${basename(path)}, ${what}, and no other copy of it is left`;
@@ -80,18 +83,17 @@ export class SettingAside {
         if (index.get(id) === undefined) return;
         const content = open === null ? null : { file: open.file, offset: open.offset };
         await aside.keep({ id, reason, sizeBytes, envelope, content });
+        isKept = true;
       } finally {
         await open?.file.close();
       }
-      if (isUnreadable) {
-        this.#unreadable++;
-        metadata.keep(place.file);
-      }
+      if (isUnreadable) metadata.keep(place.file);
       await submit([{ kind: "removed", id }]);
       log.error('a message is set aside, for nobody knows where it was to go: see "smtp-relay spool check"', {
         ...{ id, reason, sizeBytes },
       });
     } finally {
+      if (isUnreadable && !isKept) this.#unreadable--;
       this.#leaving.delete(id);
     }
   }
