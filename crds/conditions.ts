@@ -95,7 +95,7 @@ export const conditionTypes = {
     AddressesBound: {
       true: "Every pod has the addresses it sends from on its interfaces.",
       false:
-        "An address is not on its pod: nothing is sent from it there, and its mail waits or leaves by others.",
+        "An address is not on its pod, or a pod has none of them: nothing is sent there, and its mail waits or leaves by other addresses.",
       unknown: "The network translates addresses, or no pod has reported yet.",
     },
     WarmingUp: {
@@ -400,7 +400,7 @@ export const reasons = {
   AddressMissing: {
     kinds: ["IpPool"],
     on: ["AddressesBound=False", "Ready=False"],
-    when: "spec.egress is Bound, and a pod cannot bind an address; the message names both.",
+    when: "spec.egress is Bound, and a pod cannot bind an address; the message names both, and the pod that has it if one does, to which it goes by itself. Or a pod has none of the addresses.",
     next: "Bring the address to the pod's interface (see spec.egress), or set spec.egress to Translated. It is used as soon as it is there.",
   },
   AddressesTranslated: {

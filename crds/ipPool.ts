@@ -97,7 +97,7 @@ export const ipPoolStatus = z.strictObject({
           .meta({ description: "Blocked: a required check failed or another pool owns it." }),
         pods: z.array(z.string().max(253)).max(100).optional().meta({
           description:
-            "Pods whose mail leaves from the address, as NAMESPACE/NAME: with Translated, those an egress policy has to give it.",
+            "Pods whose mail leaves from the address, as NAMESPACE/NAME: with Translated, those an egress policy has to give it; with Bound, pods that have it, as far as any has.",
           "x-kubernetes-list-type": "atomic",
         }),
         checks: z
@@ -181,6 +181,24 @@ export const ipPoolStatus = z.strictObject({
       description: "The addresses.",
       "x-kubernetes-list-type": "map",
       "x-kubernetes-list-map-keys": ["name"],
+    }),
+  podAddresses: z
+    .array(
+      z.strictObject({
+        pod: z.string().max(253).meta({ description: "Pod, as NAMESPACE/NAME." }),
+        addresses: z.array(z.string().max(63)).max(64).meta({
+          description: "Names of the addresses on its interfaces.",
+          "x-kubernetes-list-type": "set",
+        }),
+      }),
+    )
+    .max(100)
+    .optional()
+    .meta({
+      description:
+        "With Bound: which addresses each pod said last that it has. A pod that is not listed has said nothing yet, or is of an older version.",
+      "x-kubernetes-list-type": "map",
+      "x-kubernetes-list-map-keys": ["pod"],
     }),
   figuresAt: timestamp.optional().meta({
     description: "When the figures of this status last moved; they move at most once a minute.",

@@ -30,6 +30,7 @@ import { RelayService } from "./service.ts";
 import { createSigning } from "./signing.ts";
 import { bindFault } from "./smtp/bindFault.ts";
 import { createDeliverer } from "./smtp/deliver.ts";
+import { localAddresses } from "./smtp/localAddresses.ts";
 import { createReceiver } from "./smtp/receive.ts";
 import { createMxResolver } from "./smtp/resolveMx.ts";
 
@@ -119,6 +120,7 @@ async function main(): Promise<void> {
   const running = new RelayService({
     ...{ clock, log, spool, engine, receiver, resolver, signing },
     podName: boot.podName,
+    localAddresses,
     overloaded: () => overload.notReadyReason(),
     configOutcome: (outcome) => metrics.configuration(outcome),
   });

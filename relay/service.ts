@@ -23,6 +23,8 @@ export interface ServiceParts {
   readonly receiver: Receiver;
   readonly resolver: ConfigurableMxResolver;
   readonly signing: Signing;
+  /** Addresses of its interfaces; null: too many to tell. */
+  readonly localAddresses: () => readonly string[] | null;
   /** Why the pod shall get no more sessions although all works, or null. */
   readonly overloaded: () => string | null;
   /** Counted as metrics. */
@@ -104,6 +106,8 @@ export class RelayService {
 
   report(): RelayReport {
     const { clock, podName, engine, signing } = this.#parts;
+    // Looked at anew each time: it costs little, and a report is asked for every some seconds.
+    const localAddresses = this.#parts.localAddresses();
     const notReadyReason = this.#notReadyReason().slice(0, 512);
     return {
       version: REPORT_VERSION,
@@ -115,6 +119,7 @@ export class RelayService {
       ready: notReadyReason === "",
       notReadyReason,
       loadedKeys: [...signing.loadedKeys()],
+      ...(localAddresses === null ? {} : { localAddresses: [...localAddresses] }),
       ...engine.report(),
     };
   }

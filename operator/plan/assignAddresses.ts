@@ -46,7 +46,8 @@ function largest(held: readonly { addresses: string[] }[]): { addresses: string[
   return most;
 }
 
-function equalParts(holders: readonly string[]): ReadonlyMap<string, number> {
+/** Parts of the whole, by pod. */
+export function equalParts(holders: readonly string[]): ReadonlyMap<string, number> {
   const part = Math.floor(WHOLE / Math.max(1, holders.length));
   const rest = WHOLE - part * holders.length;
   return new Map(holders.map((pod, index) => [pod, part + (index < rest ? 1 : 0)]));

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import type { IpPoolStatus } from "../../crds/ipPool.ts";
 import { anEnvironment, aPool, aRelay } from "../../test/support/builders.ts";
 import { configOf, plan, readyPool } from "../../test/support/relayWorld.ts";
 import { poolAssignment } from "./sources.ts";
@@ -31,6 +32,35 @@ test("a pool says itself how its mail comes to leave from its addresses, whereve
 
   expect(addresses("Bound", false)).toEqual(["192.0.2.10", "192.0.2.11"]);
   expect(addresses("Translated", true)).toEqual([null, null]);
+});
+
+test("where pods said which addresses they have, relays follow what the pool decided by it", () => {
+  const [a, b] = readyPool.status?.addresses ?? [];
+  if (a === undefined || b === undefined) throw new Error("the pool has two addresses");
+  const swapped = (podAddresses: IpPoolStatus["podAddresses"], egress: "Bound" | "Translated" = "Bound") => {
+    const pool = {
+      ...readyPool,
+      spec: { ...readyPool.spec, egress },
+      status: {
+        ...readyPool.status,
+        addresses: [
+          { ...a, pods: ["default/mail-1"] },
+          { ...b, pods: ["default/mail-0"] },
+        ],
+        podAddresses,
+      },
+    };
+    const made = plan({ pools: [pool], allPools: [pool] });
+    return configOf(made).pods.map(({ sources: of }) => of.map(({ name }) => name));
+  };
+  const said = [
+    { pod: "default/mail-0", addresses: ["b"] },
+    { pod: "default/mail-1", addresses: ["a"] },
+  ];
+
+  expect(swapped(said)).toEqual([["default/b"], ["default/a"]]);
+  expect(swapped([])).toEqual([["default/a"], ["default/b"]]);
+  expect(swapped(said, "Translated")).toEqual([["default/a"], ["default/b"]]);
 });
 
 test("a pod is not left with a paused address only while another one sends", () => {

@@ -8,7 +8,8 @@ import type { Environment, RelayWorld } from "../world.ts";
 import { type Ramp, rampOf } from "../warmup/profile.ts";
 import { type AddressStatus, allowanceRows, dayCaps } from "../warmup/rows.ts";
 import { NEVER_SEEN, permilleOfPod } from "../warmup/shares.ts";
-import { assignAddresses, poolPods } from "./assignAddresses.ts";
+import { type Assignment, equalParts, poolPods } from "./assignAddresses.ts";
+import { assignBoundAddresses, type PodAddresses } from "./boundAddresses.ts";
 import { addressOwner, nameOf } from "./claims.ts";
 import { podKey, sourceName } from "./names.ts";
 
@@ -27,7 +28,7 @@ export function podSources(world: RelayWorld, pod: string): PodSources {
   let limited = false;
   for (const pool of world.pools) {
     const ramp = rampOf(pool.spec.warmup);
-    for (const [name, parts] of poolAssignment(pool, world)) {
+    for (const [name, parts] of assignmentInForce(pool, world)) {
       const wanted = parts.get(key) ?? 0;
       const address = pool.spec.addresses.find((one) => one.name === name);
       if (wanted === 0 || address === undefined) continue;
@@ -51,29 +52,53 @@ export function podSources(world: RelayWorld, pod: string): PodSources {
 }
 
 /**
- * Addresses this pool owns, parted among the pods of all relays that name it. Addresses that send and
- * addresses that rest (paused, or blocked by a check) are parted by themselves: no pod is left with resting
- * ones only while another sends, so that pausing an address lets its mail leave by the others.
+ * As the pool's status has it where pods say which addresses they have: a relay hears its own pods only, so the
+ * pool decides, and its status is written before any configuration follows it. Else by ordinals, which
+ * everyone counts alike.
+ */
+function assignmentInForce(pool: IpPool, world: RelayWorld): Assignment {
+  if (!isBound(pool, world.environment) || (pool.status?.podAddresses ?? []).length === 0) {
+    return poolAssignment(pool, world);
+  }
+  return new Map(
+    ownAddresses(pool, world.allPools).map((address) => [
+      address.name,
+      equalParts(statusOf(pool, address)?.pods ?? []),
+    ]),
+  );
+}
+
+/**
+ * Addresses this pool owns, parted among the pods of all relays that name it: by what pods said they have, where
+ * relays connect from the addresses, else by ordinals. Addresses that send and addresses that rest (paused,
+ * or blocked by a check) are parted by themselves: no pod is left with resting ones only while another sends, so
+ * that pausing an address lets its mail leave by the others.
  */
 export function poolAssignment(
   pool: IpPool,
   world: Pick<RelayWorld, "allPools" | "poolRelays">,
-): ReturnType<typeof assignAddresses> {
+  known: PodAddresses = new Map(),
+): Assignment {
   const relays = world.poolRelays.filter((relay) => relay.metadata.namespace === pool.metadata.namespace);
-  const owned = pool.spec.addresses.filter(
-    (address) => addressOwner(pool, address.ip, world.allPools) === null,
-  );
+  const owned = ownAddresses(pool, world.allPools);
   const pods = poolPods(relays, pool.metadata.name);
   const rests = (address: AddressSpec) =>
     address.state === "Paused" || statusOf(pool, address)?.state === "Blocked";
+  const before = new Map(owned.map((address) => [address.name, statusOf(pool, address)?.pods ?? []]));
   const part = (addresses: readonly AddressSpec[]) =>
-    assignAddresses(
+    assignBoundAddresses(
       addresses.map(({ name }) => name),
       pods,
+      known,
+      before,
     );
   // While nothing sends there is nothing to fall back on, and nothing to move.
   if (owned.every(rests)) return part(owned);
   return new Map([...part(owned.filter((one) => !rests(one))), ...part(owned.filter(rests))]);
+}
+
+function ownAddresses(pool: IpPool, allPools: readonly IpPool[]): readonly AddressSpec[] {
+  return pool.spec.addresses.filter((address) => addressOwner(pool, address.ip, allPools) === null);
 }
 
 /** Whether relays connect from the pool's addresses. */

@@ -7,6 +7,7 @@ import { isBound } from "../plan/sources.ts";
 import { reportsByPod } from "../warmup/podReports.ts";
 import { countText } from "./figures.ts";
 import type { PoolRecord } from "./poolAddress.ts";
+import type { PodAddressRow } from "./podAddresses.ts";
 import { type Finding, listOf, sentences, stalledFinding } from "./setCondition.ts";
 
 type PoolFinding = Finding<"IpPool">;
@@ -16,9 +17,10 @@ export function poolFindings(
   plan: Plan,
   addresses: readonly AddressStatus[],
   records: readonly PoolRecord[],
+  known: readonly PodAddressRow[],
 ): readonly PoolFinding[] {
   const verified = verifiedFinding(world, plan, addresses, records);
-  const bound = boundFinding(world);
+  const bound = boundFinding(world, addresses, known);
   const ready = readyFinding(plan, addresses, verified, nowhere(world, addresses) ? bound : null);
   return [
     ready,
@@ -139,7 +141,11 @@ function nowhere(world: PoolWorld, addresses: readonly AddressStatus[]): boolean
 }
 
 /** Whether pods have the addresses they send from, as they say themselves. */
-function boundFinding(world: PoolWorld): PoolFinding {
+function boundFinding(
+  world: PoolWorld,
+  addresses: readonly AddressStatus[],
+  known: readonly PodAddressRow[],
+): PoolFinding {
   const type = "AddressesBound";
   if (!isBound(world.pool, world.environment)) {
     const message = "The network gives mail its address; relays bind none.";
@@ -150,21 +156,47 @@ function boundFinding(world: PoolWorld): PoolFinding {
     return { type, status: "Unknown", reason: "ReportsMissing", message: "No pod has reported yet." };
   }
   const missing = missingAddresses(world).map(
-    ({ address, pod, reason }) => `${address} is not on ${pod} (${reason})`,
+    (one) => `${one.address} is not on ${one.pod} (${one.reason})${elsewhere(one, addresses, known)}`,
   );
-  return missing.length === 0
-    ? {
-        type,
-        status: "True",
-        reason: "AddressesPresent",
-        message: "Every pod that reports has its addresses.",
-      }
-    : {
-        type,
-        status: "False",
-        reason: "AddressMissing",
-        message: `Nothing is sent where ${listOf(missing, 3)}.`,
-      };
+  const without = podsWithout(addresses, known);
+  if (missing.length === 0 && without.length === 0) {
+    const message = "Every pod that reports has its addresses.";
+    return { type, status: "True", reason: "AddressesPresent", message };
+  }
+  const parts = [
+    ...(missing.length === 0 ? [] : [`Nothing is sent where ${listOf(missing, 3)}.`]),
+    ...(without.length === 0
+      ? []
+      : [
+          `${listOf(without, 3)} ${without.length === 1 ? "has" : "have"} none of the addresses: mail for this pool waits there.`,
+        ]),
+  ];
+  return { type, status: "False", reason: "AddressMissing", message: parts.join(" ") };
+}
+
+/** Who has the address that a pod lacks. */
+function elsewhere(
+  { address, pod }: Missing,
+  addresses: readonly AddressStatus[],
+  known: readonly PodAddressRow[],
+): string {
+  const others = known.filter((one) => one.pod !== pod);
+  const having = others.filter((one) => one.addresses.includes(address)).map((one) => one.pod);
+  if (having.length > 0) {
+    const { pods = [] } = addresses.find(({ name }) => name === address) ?? {};
+    const next = pods.filter((one) => having.includes(one));
+    return next.length > 0 ? `, ${listOf(next, 2)} has it and sends from it next` : "";
+  }
+  return others.length > 0 ? " nor on another pod that says what it has" : "";
+}
+
+/** Pods known to have no address of the pool. Those that hold one nobody has are told by that address. */
+function podsWithout(
+  addresses: readonly AddressStatus[],
+  known: readonly PodAddressRow[],
+): readonly string[] {
+  const sending = new Set(addresses.flatMap(({ pods = [] }) => pods));
+  return known.flatMap(({ pod, addresses: has }) => (has.length === 0 && !sending.has(pod) ? [pod] : []));
 }
 
 /** A pool of which nothing can send, because DNS says something wrong, waits for a person. */

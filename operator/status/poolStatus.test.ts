@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 
 import { ipPoolStatus, type IpPoolStatus } from "../../crds/ipPool.ts";
-import { anEnvironment, aPod, aPool, aRelay, NOON } from "../../test/support/builders.ts";
+import { anEnvironment, aPod, aPool, aRelay, aSilentPod, NOON } from "../../test/support/builders.ts";
 import { misplacedReasons } from "../../test/support/placements.ts";
 import { expectedPoolRecords, planPool } from "../plan/pool.ts";
-import { type DnsAnswer, dnsQuestion, type PoolWorld } from "../world.ts";
+import { type DnsAnswer, dnsQuestion, type PodView, type PoolWorld } from "../world.ts";
 import { poolNextLook } from "./nextLook.ts";
 import { poolStatus } from "./poolStatus.ts";
 
@@ -239,6 +239,115 @@ test("a bound pool says where an address is missing, and is not Ready once it is
   expect(one("Ready")).toContain("True Warming");
   const all = seen(aPod("mail-0", missing("default/a")), aPod("mail-1", missing("default/b")));
   expect(all("Ready")).toContain("False AddressMissing");
+});
+
+/** The bound pool, looked at again and again with what these pods say. */
+function boundPool(addresses = ["a", "b"]) {
+  let pool = aPool({
+    spec: {
+      egress: "Bound",
+      addresses: addresses.map((name, index) => ({
+        name,
+        ip: `192.0.2.${10 + index}`,
+        ehloName: `${name}.mail.example.com`,
+      })),
+    },
+  });
+  return (...pods: PodView[]) => {
+    const relay = aRelay({ spec: { replicas: pods.length } });
+    const seen = look(world({ pool, relays: [{ relay, pods, publishedConfig: null }] }));
+    pool = { ...pool, status: seen.status };
+    const who = Object.fromEntries(seen.status.addresses?.map(({ name, pods: of }) => [name, of]) ?? []);
+    return { ...seen, who };
+  };
+}
+const having = (pod: string, ...localAddresses: string[]) => aPod(pod, { localAddresses });
+
+test("an address of a bound pool goes to the pod that says it has it, and the pool says who has what", () => {
+  const { status, who } = boundPool()(
+    having("mail-0", "10.244.0.7", "192.0.2.11"),
+    having("mail-1", "10.244.1.7", "192.0.2.10"),
+  );
+
+  expect(who).toEqual({ a: ["default/mail-1"], b: ["default/mail-0"] });
+  expect(status.podAddresses).toEqual([
+    { pod: "default/mail-0", addresses: ["b"] },
+    { pod: "default/mail-1", addresses: ["a"] },
+  ]);
+});
+
+test("all of a loopback network is on every pod of this machine, so ordinals part it as ever", () => {
+  const pool = aPool({
+    spec: {
+      egress: "Bound",
+      addresses: [
+        { name: "a", ip: "127.0.0.11", ehloName: "a.mail.example.com" },
+        { name: "b", ip: "127.0.0.12", ehloName: "b.mail.example.com" },
+      ],
+    },
+  });
+  const pods = ["mail-0", "mail-1"].map((pod) => having(pod, "127.0.0.1/8", "::1/128"));
+  const { status } = look(world({ pool, relays: [{ ...twoPods, pods }] }));
+
+  expect(status.podAddresses?.map(({ addresses }) => addresses)).toEqual([
+    ["a", "b"],
+    ["a", "b"],
+  ]);
+  expect(status.addresses?.map(({ pods: of }) => of)).toEqual([["default/mail-0"], ["default/mail-1"]]);
+});
+
+test("a pod that falls silent keeps its addresses, though another one says it has them now", () => {
+  const looked = boundPool();
+  looked(having("mail-0", "192.0.2.11"), having("mail-1", "192.0.2.10"));
+  const { who } = looked(
+    aSilentPod("mail-0", "no answer within 3 s"),
+    having("mail-1", "192.0.2.10", "192.0.2.11"),
+  );
+
+  expect(who).toEqual({ a: ["default/mail-1"], b: ["default/mail-0"] });
+});
+
+test("an address that moves to another pod while both answer goes there", () => {
+  const looked = boundPool(["a", "b", "c"]);
+  looked(having("mail-0", "192.0.2.10", "192.0.2.11"), having("mail-1", "192.0.2.12"));
+  const { who } = looked(having("mail-0", "192.0.2.10"), having("mail-1", "192.0.2.11", "192.0.2.12"));
+
+  expect(who).toEqual({ a: ["default/mail-0"], b: ["default/mail-1"], c: ["default/mail-1"] });
+});
+
+test("relays of a version that does not say what they have are parted by their ordinals", () => {
+  const looked = boundPool();
+  looked(having("mail-0", "192.0.2.11"), having("mail-1", "192.0.2.10"));
+  const { status, who } = looked(aPod("mail-0"), aPod("mail-1"));
+
+  expect(status.podAddresses).toBeUndefined();
+  expect(who).toEqual({ a: ["default/mail-0"], b: ["default/mail-1"] });
+});
+
+test("a translated pool asks nobody what addresses pods have", () => {
+  const pool = aPool({ spec: { egress: "Translated" } });
+  const pods = [having("mail-0", "192.0.2.11"), having("mail-1", "192.0.2.10")];
+  const { status } = look(world({ pool, relays: [{ ...twoPods, pods }] }));
+
+  expect(status.podAddresses).toBeUndefined();
+  expect(status.addresses?.map(({ pods: of }) => of)).toEqual([["default/mail-0"], ["default/mail-1"]]);
+});
+
+test("a missing address says who has it, or that nobody has; a pod without any says so too", () => {
+  const lacksA = { ...missing("default/a"), localAddresses: ["10.244.0.7"] };
+  const moves = boundPool()(aPod("mail-0", lacksA), having("mail-1", "192.0.2.10", "192.0.2.11"));
+  expect(moves.said("AddressesBound")).toBe(
+    "False AddressMissing: Nothing is sent where a is not on default/mail-0 (no connection can be made from 192.0.2.10: EADDRNOTAVAIL), default/mail-1 has it and sends from it next. default/mail-0 has none of the addresses: mail for this pool waits there.",
+  );
+
+  const nobody = boundPool()(aPod("mail-0", lacksA), having("mail-1", "192.0.2.11"));
+  expect(nobody.who).toEqual({ a: ["default/mail-0"], b: ["default/mail-1"] });
+  expect(nobody.said("AddressesBound")).toBe(
+    "False AddressMissing: Nothing is sent where a is not on default/mail-0 (no connection can be made from 192.0.2.10: EADDRNOTAVAIL) nor on another pod that says what it has.",
+  );
+
+  const well = boundPool()(having("mail-0", "192.0.2.11"), having("mail-1", "192.0.2.10"));
+  expect(well.said("AddressesBound")).toContain("True AddressesPresent");
 });
 
 test("of a translated pool nobody here can see the addresses, and it says so", () => {

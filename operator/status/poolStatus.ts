@@ -13,6 +13,7 @@ import { rampOf } from "../warmup/profile.ts";
 import { type AddressStatus, dayCaps } from "../warmup/rows.ts";
 import { nextShares } from "../warmup/shares.ts";
 import { addressStatus, type History, type PoolRecord, withDecisions, withUse } from "./poolAddress.ts";
+import { knownAddresses, podAddresses } from "./podAddresses.ts";
 import { poolFindings } from "./poolConditions.ts";
 import { calmFigures } from "./poolFigures.ts";
 import { setConditions } from "./setCondition.ts";
@@ -29,7 +30,12 @@ export function poolStatus(world: PoolWorld, plan: Plan): IpPoolStatus {
   const ramp = rampOf(pool.spec.warmup);
   const records = recordsOf(world);
   const relays = world.relays.map(({ relay }) => relay);
-  const assignment = poolAssignment(pool, { allPools: world.allPools, poolRelays: relays });
+  const known = podAddresses(world);
+  const assignment = poolAssignment(
+    pool,
+    { allPools: world.allPools, poolRelays: relays },
+    knownAddresses(known),
+  );
   let history: History = before?.history ?? [];
   const present = pool.spec.addresses.map((spec) => {
     const wanted = assignment.get(spec.name) ?? new Map<string, number>();
@@ -51,7 +57,7 @@ export function poolStatus(world: PoolWorld, plan: Plan): IpPoolStatus {
     observedGeneration: pool.metadata.generation,
     conditions: setConditions(
       before?.conditions,
-      poolFindings(world, plan, current, records),
+      poolFindings(world, plan, current, records, known),
       pool.metadata.generation,
       now,
     ),
@@ -60,6 +66,7 @@ export function poolStatus(world: PoolWorld, plan: Plan): IpPoolStatus {
     ...todayText(current),
     reputation: worstRating(current.map(({ reputation }) => reputation?.rating ?? "Unknown")),
     addresses: shown,
+    ...(known.length === 0 ? {} : { podAddresses: [...known] }),
     ...(figuresAt === undefined ? {} : { figuresAt }),
     records: [...records],
     history,

@@ -9,6 +9,8 @@
 import { z } from "zod";
 
 export const REPORT_VERSION = 1;
+/** A pod has a handful: its own, and those that secondary networks bring. */
+export const MOST_LOCAL_ADDRESSES = 256;
 
 const instant = z.iso.datetime();
 const count = z.int().min(0);
@@ -82,6 +84,11 @@ export const relayReport = z.object({
     .array(z.object({ source: z.string(), reason: z.string().max(512), since: instant }))
     .max(256)
     .default([]),
+  /**
+   * Addresses of the pod's interfaces, on loopback with their prefix ("127.0.0.1/8"): what a connection can be made
+   * from, whichever sources it has. Absent: an older relay, or more than a report holds.
+   */
+  localAddresses: z.array(z.string().max(49)).max(MOST_LOCAL_ADDRESSES).optional(),
   /** "domain/selector" of the keys that sign. */
   loadedKeys: z.array(z.string()).max(20_000),
   usage: z.array(usage).max(20_000),

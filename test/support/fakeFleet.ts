@@ -7,6 +7,7 @@
  *   fleet.hold("mail-1", 7)      seven messages wait in mail-1, and stay
  *   fleet.release("mail-1")      they are delivered
  *   fleet.silence("mail-0")      it does not answer any more
+ *   fleet.has("mail-0", ["192.0.2.10"])   its interfaces; until it is said, it is a relay that does not tell
  */
 import type {
   ApplyObject,
@@ -20,6 +21,7 @@ import { resources } from "../../operator/resources.ts";
 import type { PodAnswer } from "../../operator/world.ts";
 import { configFiles } from "../../relay/contract/endpoints.ts";
 import { type RelayConfig, relayConfig } from "../../relay/contract/config.ts";
+import type { RelayReport } from "../../relay/contract/report.ts";
 import type { Clock } from "../../relay/kit/clock.ts";
 import { aReport } from "./builders.ts";
 
@@ -49,6 +51,7 @@ export class FakeFleet implements ReportSource {
   readonly #pods = new Map<string, FakePod>();
   readonly #volumes = new Map<string, Volume>();
   readonly #silent = new Set<string>();
+  readonly #addresses = new Map<string, readonly string[]>();
   /** Pods ever ended, with what their spool held then. */
   readonly ended: { readonly pod: string; readonly messages: number }[] = [];
   readonly #stop = new AbortController();
@@ -112,6 +115,11 @@ export class FakeFleet implements ReportSource {
     else this.#silent.delete(`${namespace}/${pod}`);
   }
 
+  /** What is on the pod's interfaces; what it should send from and is not among them is missing. */
+  has(pod: string, addresses: readonly string[], namespace = "default"): void {
+    this.#addresses.set(`${namespace}/${pod}`, addresses);
+  }
+
   /** Recipients a pod sent to today through a source ("POOL/ADDRESS" as the configuration names it). */
   use(pod: string, source: string, recipients: number, namespace = "default"): void {
     this.#volume(`${namespace}/${pod}`).used.set(`${source} ${this.#today()}`, recipients);
@@ -155,7 +163,22 @@ export class FakeFleet implements ReportSource {
           return { source, day, provider: "total", used, limit: null };
         }),
         usageSince: this.#text(volume.createdAt),
+        ...this.#plumbing(id, pod),
       }),
+    };
+  }
+
+  #plumbing(id: string, pod: FakePod): Partial<RelayReport> {
+    const localAddresses = this.#addresses.get(id);
+    if (localAddresses === undefined) return {};
+    const sources = pod.config?.pods.find(({ name }) => name === pod.name)?.sources ?? [];
+    return {
+      localAddresses: [...localAddresses],
+      missingAddresses: sources.flatMap(({ name: source, address, state }) =>
+        address === null || state === "Paused" || localAddresses.includes(address)
+          ? []
+          : [{ source, reason: "EADDRNOTAVAIL", since: this.#text(this.#clock.now()) }],
+      ),
     };
   }
 
