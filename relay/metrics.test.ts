@@ -87,6 +87,12 @@ test("an address that is there again is no longer told as missing", async () => 
   expect(await told()).toBe(false);
 });
 
+test("a pool of which the pod has no address is told as missing by its own name", async () => {
+  expect(await scraped({ ...report, unservedPools: ["default"] })).toContain(
+    'smtp_relay_address_missing{source="default"} 1',
+  );
+});
+
 test("a refused configuration, a failed spool and an unready relay show as zero, what a disk has lost as it is", async () => {
   const bad: RelayReport = {
     ...report,

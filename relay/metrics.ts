@@ -243,8 +243,8 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
 
   const addressMissing = book.gauge({
     name: "smtp_relay_address_missing",
-    help: "1 for a source whose address is not on this pod; absent for the others, and where the network translates.",
-    doc: "Nothing is sent from it here until the address is there; it is looked for every ten seconds. Alert on it: where a pod has one address, its mail stands still.",
+    help: "1 for a source whose address is not on this pod, and for a pool of which this pod has no address; absent for the others.",
+    doc: "Nothing is sent from it here until the address is there; it is looked for every ten seconds. A pool stands here by its name alone: mail for it waits in this pod. Alert on it: where a pod has one address, its mail stands still.",
     labels: { source },
   });
 
@@ -262,6 +262,7 @@ export function createRelayMetrics(registry: Registry): RelayMetrics {
       level.clear();
     addressMissing.clear();
     for (const { source: name } of report.missingAddresses) addressMissing.set({ source: name }, 1);
+    for (const pool of report.unservedPools ?? []) addressMissing.set({ source: pool }, 1);
     for (const level of [classRecipients, classOldest]) level.clear();
     for (const { queueClass: name, recipients, oldestSeconds } of report.queue.classes ?? []) {
       classRecipients.set({ queue_class: name }, recipients);

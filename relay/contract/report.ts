@@ -84,6 +84,8 @@ export const relayReport = z.object({
     .array(z.object({ source: z.string(), reason: z.string().max(512), since: instant }))
     .max(256)
     .default([]),
+  /** Pools that routes lead to and of which this pod has no address, so that their mail waits; absent: none. */
+  unservedPools: z.array(z.string()).max(256).optional(),
   /**
    * Addresses of the pod's interfaces, on loopback with their prefix ("127.0.0.1/8"): what a connection can be made
    * from, whichever sources it has. Absent: an older relay, or more than a report holds.

@@ -6,6 +6,7 @@ import type { RelayReport, Restraint } from "../contract/report.ts";
 import type { Instant } from "../message.ts";
 import { TOTAL } from "../policy/allowance.ts";
 import { DEFAULT_CLASS } from "../policy/queueClass.ts";
+import type { CompiledConfig } from "./compiledConfig.ts";
 import type { EnginePorts } from "./enginePorts.ts";
 import { isoOf } from "./explain.ts";
 import { secondsSince } from "./listing.ts";
@@ -14,10 +15,18 @@ import { type QueueState, whereTo, whereToDomain } from "./queueState.ts";
 /** The engine's parts of RelayReport. */
 export type EngineReport = Pick<
   RelayReport,
-  "queue" | "restraints" | "missingAddresses" | "usage" | "usageSince" | "counters" | "spool"
+  | "queue"
+  | "restraints"
+  | "missingAddresses"
+  | "unservedPools"
+  | "usage"
+  | "usageSince"
+  | "counters"
+  | "spool"
 >;
 
 const MOST_RESTRAINTS = 256;
+const MOST_POOLS = 256;
 /** Mail in classes that the configuration no longer has. */
 const OTHER_CLASS = "other";
 const LONGEST_REASON = 512;
@@ -27,6 +36,7 @@ export function reportQueue(ports: EnginePorts, state: QueueState): EngineReport
   const failure = state.gate.failure;
   const { health } = ports.spool;
   const setAside = ports.spool.setAside.length;
+  const unserved = unservedPools(state.compiled);
   return {
     queue: queueOf(state, now),
     restraints: restraintsOf(state, now),
@@ -35,6 +45,7 @@ export function reportQueue(ports: EnginePorts, state: QueueState): EngineReport
       reason: reason.slice(0, LONGEST_REASON),
       since: isoOf(since),
     })),
+    ...(unserved.length === 0 ? {} : { unservedPools: unserved }),
     usage: state.meter.usage(state.compiled?.sources ?? [], now),
     usageSince: isoOf(state.usageSince),
     counters: state.statistics.counters(),
@@ -47,6 +58,13 @@ export function reportQueue(ports: EnginePorts, state: QueueState): EngineReport
       ...(setAside === 0 ? {} : { setAside }),
     },
   };
+}
+
+function unservedPools(compiled: CompiledConfig | null): string[] {
+  if (compiled === null) return [];
+  const served = new Set(compiled.sources.map(({ pool }) => pool));
+  const asked = compiled.config.routes.flatMap(({ to }) => (to.pool === null ? [] : [to.pool]));
+  return [...new Set(asked)].filter((pool) => !served.has(pool)).slice(0, MOST_POOLS);
 }
 
 function queueOf(state: QueueState, now: Instant): RelayReport["queue"] {

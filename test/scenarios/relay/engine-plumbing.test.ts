@@ -109,3 +109,18 @@ test("with real sockets: a bind that fails is no attempt and no bounce, whoever 
   expect((await driver.engine.explain(id))?.waiting).toMatchObject([{ attempts: 0 }]);
   expect(await bindFault("192.0.2.1")).toBe(fault);
 });
+
+test("mail for a pool of which the pod has no address waits, no attempt is counted, and the report names the pool", async () => {
+  const driver = await open(new Set(["127.0.0.1"]));
+  const id = await driver.send({ to: "one@inbox.test" });
+  await driver.clock.advance(30 * minutes);
+  expect(driver.peers.jobs).toEqual([]);
+  expect(await driver.why(id)).toMatchObject({ kind: "NoSource" });
+  expect(driver.engine.report().unservedPools).toEqual(["default"]);
+
+  // The address came to this pod.
+  driver.apply(aConfig({ sources: [b] }));
+  await driver.settle();
+  expect(driver.peers.delivered).toEqual(["one@inbox.test"]);
+  expect(driver.engine.report().unservedPools).toBeUndefined();
+});
