@@ -188,7 +188,8 @@ export const ipPoolStatus = z.strictObject({
         pod: z.string().max(253).meta({ description: "Pod, as NAMESPACE/NAME." }),
         addresses: z.array(z.string().max(63)).max(64).meta({
           description: "Names of the addresses on its interfaces.",
-          "x-kubernetes-list-type": "set",
+          // No set: one that server-side apply empties is taken away whole, and none is a thing to say.
+          "x-kubernetes-list-type": "atomic",
         }),
       }),
     )

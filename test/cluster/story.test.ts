@@ -11,7 +11,9 @@ import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test, vi } from 
 
 import type { KubeObject } from "../../operator/adapters/kubeClient.ts";
 import { type Cluster, provideCluster, startCluster } from "../support/cluster/cluster.ts";
+import { BRIDGE } from "../support/cluster/node/network.ts";
 import { INBOX, type Outside, startOutside } from "../support/cluster/outside.ts";
+import { runProgram } from "../support/peers/program.ts";
 import { productImage } from "../support/cluster/productImage.ts";
 import {
   exampleManifests,
@@ -370,6 +372,66 @@ test("scaled up again, the pod comes back to its volume and sends", async () => 
     expect((await arrived(subject)).ehlo).toBe("b.mail.example.test");
   }, late);
 }, 300_000);
+
+/** Plays the secondary network: puts an address on the pod's interface, or takes it away. */
+async function wire(verb: "add" | "del", pod: string, address: string): Promise<void> {
+  const [process] = await cluster.podProcesses("default", pod);
+  const inPod = ["--target", String(process?.pid), "--net", "ip", "address", verb];
+  await runProgram("nsenter", [...inPod, `${address}/32`, "dev", "eth0"]);
+  // Replies find their way back; the route goes with the bridge.
+  await runProgram("ip", ["route", "replace", `${address}/32`, "dev", BRIDGE]);
+}
+
+test("mail leaves from the addresses that a pod's network has brought it, and follows them to another pod", async () => {
+  const [a, b] = ["192.0.2.10", "192.0.2.11"];
+  const whose = async () =>
+    await kubectl(
+      ...["get", "ippool/default", "-o"],
+      "jsonpath={range .status.addresses[*]}{.name}: {.pods} {end}",
+    );
+  /** Until the pods have loaded what was decided, mail leaves as it did before. */
+  const leaves = async (ehlo: string, address: string) =>
+    await vi.waitFor(async () => {
+      const subject = `bound ${outside.arrivals.length}`;
+      await submit(subject);
+      const mail = await arrived(subject);
+      expect([mail.ehlo, mail.address]).toEqual([ehlo, address]);
+    }, late);
+  // Not as ordinals would have it.
+  await wire("add", "mail-0", b);
+  await wire("add", "mail-1", a);
+  await patch("ippool/default", { egress: "Bound" });
+  await vi.waitFor(async () => {
+    expect(await whose()).toBe('a: ["default/mail-1"] b: ["default/mail-0"] ');
+    expect(await conditionOf("ippool/default", "AddressesBound")).toBe("True AddressesPresent");
+  }, late);
+  await leaves("a.mail.example.test", a);
+  await leaves("b.mail.example.test", b);
+
+  // Both leave by the pod that has them. What the other one took waits in it, and leaves when it may.
+  const before = outside.arrivals.length;
+  await wire("del", "mail-0", b);
+  await wire("add", "mail-1", b);
+  await vi.waitFor(
+    async () => expect(await whose()).toBe('a: ["default/mail-1"] b: ["default/mail-1"] '),
+    late,
+  );
+  const said = ["get", "ippool/default", "-o"];
+  const bound = 'jsonpath={.status.conditions[?(@.type=="AddressesBound")].message}';
+  await vi.waitFor(
+    async () =>
+      expect(await kubectl(...said, bound)).toBe(
+        "default/mail-0 has none of the addresses: mail for this pool waits there.",
+      ),
+    late,
+  );
+  await vi.waitFor(async () => {
+    await submit(`moved ${outside.arrivals.length}`);
+    expect(outside.arrivals.slice(before).map(({ address }) => address)).toContain(b);
+  }, late);
+  await patch("ippool/default", { egress: "Translated" });
+  await settled();
+}, 600_000);
 
 test("deleted and made again, keys are the same and mail that waited is sent", async () => {
   await pause();

@@ -21,6 +21,8 @@ export interface Arrival {
   readonly to: readonly string[];
   /** What the client called itself. */
   readonly ehlo: string;
+  /** Where it came from. */
+  readonly address: string;
   readonly overTls: boolean;
   /** As after DATA, dots unstuffed. */
   readonly content: Buffer;
@@ -138,6 +140,7 @@ async function startExchanger(
           from: mailFrom === false ? "" : mailFrom.address,
           to: rcptTo.map(({ address }) => address),
           ehlo: session.hostNameAppearsAs,
+          address: session.remoteAddress,
           overTls: session.secure,
           content: Buffer.concat(chunks),
         });
