@@ -109,11 +109,7 @@ export const ipPoolStatus = z.strictObject({
             }),
           )
           .max(8)
-          .meta({
-            description: "Checks.",
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["name"],
-          }),
+          .meta({ description: "Checks.", "x-kubernetes-list-type": "atomic" }),
         warmup: z
           .strictObject({
             stage: z.int().min(1).meta({ description: "Stage of the ramp, from 1." }),
@@ -188,7 +184,6 @@ export const ipPoolStatus = z.strictObject({
         pod: z.string().max(253).meta({ description: "Pod, as NAMESPACE/NAME." }),
         addresses: z.array(z.string().max(63)).max(64).meta({
           description: "Names of the addresses on its interfaces.",
-          // No set: one that server-side apply empties is taken away whole, and none is a thing to say.
           "x-kubernetes-list-type": "atomic",
         }),
       }),

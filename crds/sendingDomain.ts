@@ -108,11 +108,7 @@ export const sendingDomainStatus = z.strictObject({
           }),
         )
         .max(16)
-        .meta({
-          description: "The keys.",
-          "x-kubernetes-list-type": "map",
-          "x-kubernetes-list-map-keys": ["selector"],
-        }),
+        .meta({ description: "The keys.", "x-kubernetes-list-type": "atomic" }),
     })
     .optional()
     .meta({ description: "DKIM keys." }),

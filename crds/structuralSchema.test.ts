@@ -131,6 +131,11 @@ describe("structuralSchema() refuses what the API server would", () => {
     ["anything at all", z.any(), "no single type"],
     ["a value that YAML 1.1 reads as a boolean", z.enum(["Strict", "Off"]), 'the value "Off"'],
     ["a list without a bound", z.array(text).meta(atomic), "has no maxItems"],
+    [
+      "a required set that may be empty, which server-side apply takes away",
+      z.array(text).max(2).meta({ "x-kubernetes-list-type": "set" }),
+      "gone when it is empty",
+    ],
     ["a list without a list type", z.array(text).max(2), "x-kubernetes-list-type"],
     [
       "a set of objects",

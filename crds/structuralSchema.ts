@@ -94,6 +94,9 @@ function objectSchema(raw: Raw, path: string): ObjectSchema {
       return [name, convert(property, at)] as const;
     });
     const required = strings(raw["required"]);
+    for (const [name, field] of fields) {
+      if (required.includes(name)) requireLasting(field, `${path}.${name}`);
+    }
     return {
       type: "object",
       ...common(raw),
@@ -131,6 +134,16 @@ function arraySchema(raw: Raw, path: string): ArraySchema {
     "x-kubernetes-list-type": listType,
     ...(listType === "map" && { "x-kubernetes-list-map-keys": keys }),
   };
+}
+
+/**
+ * Server-side apply takes a map or set away that its owner empties, field and all; of a required one the API server
+ * then says "Required value", and the whole write is refused. Atomic lists are kept empty.
+ */
+function requireLasting(field: StructuralSchema, path: string): void {
+  if (field.type !== "array" || field["x-kubernetes-list-type"] === "atomic") return;
+  if ((field.minItems ?? 0) > 0) return;
+  throw refusal(path, "is required, and a map or set is gone when it is empty: make it atomic or optional");
 }
 
 /** Keys tell items apart, so each item must have them: required, or by a default. */
