@@ -195,6 +195,23 @@ test("an API server that is away for long ends the leader; the next start takes 
   }, soon);
 });
 
+test("a pool that asks for no proof any more goes on saying how it is", async () => {
+  const pool = await read(resources.ipPools, "default");
+  const { apiVersion, kind, spec } = pool as KubeObject & { spec: object };
+  const checks = { forwardConfirmedReverseDns: "Skip" };
+  await client.apply(
+    { apiVersion, kind, metadata: { name: "default", namespace }, spec: { ...spec, checks } },
+    "kubectl",
+  );
+
+  await vi.waitFor(async () => {
+    const after = await read(resources.ipPools, "default");
+    const { conditions = [] } = statusOf(after);
+    expect(conditions.find(({ type }) => type === "AddressesVerified")?.reason).toBe("ChecksOff");
+    expect(statusOf(after)).toMatchObject({ addresses: [{ checks: [] }, { checks: [] }] });
+  }, soon);
+});
+
 test("it ends in order on SIGTERM, and the lease is free", async () => {
   operator.child.kill("SIGTERM");
   await vi.waitFor(() => expect(operator.child.exitCode).toBe(0), soon);
