@@ -15,17 +15,16 @@ function assign(
   pods: string,
   has: Readonly<Record<string, string>>,
   before: Holders = {},
+  silent = "",
 ) {
-  return Object.fromEntries(
-    [
-      ...assignBoundAddresses(
-        lettersOf(addresses),
-        lettersOf(pods),
-        facts(has),
-        new Map(Object.entries(before)),
-      ),
-    ].map(([address, parts]) => [address, [...parts.keys()].join("")]),
+  const assigned = assignBoundAddresses(
+    lettersOf(addresses),
+    lettersOf(pods),
+    facts(has),
+    new Map(Object.entries(before)),
+    new Set(lettersOf(silent)),
   );
+  return Object.fromEntries([...assigned].map(([address, parts]) => [address, [...parts.keys()].join("")]));
 }
 const holders = (assigned: Readonly<Record<string, string>>): Holders =>
   Object.fromEntries(Object.entries(assigned).map(([address, pods]) => [address, lettersOf(pods)]));
@@ -71,6 +70,16 @@ test("a pod that has not started takes no address from one that has it, and gets
 
 test("a pod of which nothing is known keeps what ordinals gave it, though another pod has it", () => {
   expect(assign("ab", "PQ", { Q: "ab" }, { a: ["P"], b: ["Q"] })).toEqual({ a: "P", b: "Q" });
+});
+
+test("nothing is taken from a silent pod for one that joins, or that is to have it alone", () => {
+  const everywhere = { P: "ab", Q: "ab" };
+  expect(assign("ab", "PQ", everywhere, { a: ["P"], b: ["P"] }, "P")).toEqual({ a: "P", b: "P" });
+  expect(assign("ab", "PQ", everywhere, { a: ["P"], b: ["P"] })).toEqual({ a: "P", b: "Q" });
+
+  // P shares with Q what ordinals want with Q alone.
+  expect(assign("ab", "PQ", everywhere, { a: ["P"], b: ["P", "Q"] }, "P")).toEqual({ a: "P", b: "PQ" });
+  expect(assign("ab", "PQ", everywhere, { a: ["P"], b: ["P", "Q"] })).toEqual({ a: "P", b: "Q" });
 });
 
 const letters = (text: string, most: number) =>
@@ -121,8 +130,9 @@ test("a pod that has one of the addresses sends from one", () => {
   fc.assert(
     fc.property(places, ({ addresses, pods, known, before }) => {
       const assigned = assignBoundAddresses(addresses, pods, known, before);
-      const sending = new Set([...assigned.values()].flatMap((parts) => [...parts.keys()]));
-      const idle = [...known].filter(([pod, has]) => has.size > 0 && !sending.has(pod));
+      const sends = (pod: string, has: ReadonlySet<string>) =>
+        [...assigned].some(([address, parts]) => has.has(address) && parts.has(pod));
+      const idle = [...known].filter(([pod, has]) => has.size > 0 && !sends(pod, has));
       expect(idle).toEqual([]);
     }),
   );

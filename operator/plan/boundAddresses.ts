@@ -11,8 +11,8 @@
  * - A pod of which nothing is known (it has not started, or is of an older version and says nothing) counts by
  *   its ordinal, but takes no address from a pod that has it.
  *
- * What a silent pod said last stays in force (podAddresses below): whether it still sends nobody knows, so nothing
- * is taken from it. Moving an address changes what each pod *should* hold; the ledger sees to it that nothing is
+ * What a silent pod said last stays in force (status/podAddresses.ts): whether it still sends nobody knows, so
+ * nothing is taken from it. Moving an address changes what each pod *should* hold; the ledger sees to it that nothing is
  * granted twice meanwhile (warmup/shares.ts).
  */
 import { type Assignment, assignAddresses, equalParts } from "./assignAddresses.ts";
@@ -22,21 +22,22 @@ export type PodAddresses = ReadonlyMap<string, ReadonlySet<string>>;
 /** Pods that send from an address, by its name. */
 type Holders = ReadonlyMap<string, readonly string[]>;
 
-/** Turns until nothing moves any more; three are the most that were ever seen. */
+/** Turns until nothing moves any more. Few are needed; a bound, should there be a case that goes round. */
 const MOST_ROUNDS = 10;
 
-/** `pods` in the order in which they joined; `before`: who sends from each address now. */
+/** `pods` in the order in which they joined; `before`: who sends from each address now; `silent` does not answer. */
 export function assignBoundAddresses(
   addresses: readonly string[],
   pods: readonly string[],
   known: PodAddresses,
   before: Holders,
+  silent: ReadonlySet<string> = new Set(),
 ): Assignment {
   const ordinals = assignAddresses(addresses, pods);
   if (!pods.some((pod) => known.has(pod))) return ordinals;
   let holders = before;
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const next = new Parting(pods, known, holders, ordinals).done();
+    const next = new Parting(pods, known, silent, holders, ordinals).done();
     const settled = [...next].every(([address, those]) => sameSet(those, holders.get(address)));
     holders = next;
     if (settled) break;
@@ -50,13 +51,21 @@ type Answer = "has" | "lacks" | "unknown";
 class Parting {
   readonly #pods: readonly string[];
   readonly #known: PodAddresses;
+  readonly #silent: ReadonlySet<string>;
   readonly #before: Holders;
   readonly #ordinals: Assignment;
   readonly #holders = new Map<string, readonly string[]>();
 
-  constructor(pods: readonly string[], known: PodAddresses, before: Holders, ordinals: Assignment) {
+  constructor(
+    pods: readonly string[],
+    known: PodAddresses,
+    silent: ReadonlySet<string>,
+    before: Holders,
+    ordinals: Assignment,
+  ) {
     this.#pods = pods;
     this.#known = known;
+    this.#silent = silent;
     this.#before = before;
     this.#ordinals = ordinals;
   }
@@ -73,6 +82,7 @@ class Parting {
   #keep(address: string): readonly string[] {
     const keepers = this.#keepers(address);
     const wished = this.#wished(address);
+    if (this.#isFixed(keepers)) return keepers;
     if (wished.length === 0 || wished.some((pod) => keepers.includes(pod))) {
       return wished.length === 0 ? keepers : wished;
     }
@@ -115,7 +125,7 @@ class Parting {
       const wished = this.#wished(address);
       const now = this.#of(address);
       if (wished.length === 0 || sameSet(wished, now) || wished.some((pod) => now.includes(pod))) continue;
-      if (now.some((pod) => this.#ask(pod, address) !== "has")) continue;
+      if (this.#isFixed(now) || now.some((pod) => this.#ask(pod, address) !== "has")) continue;
       const most = Math.max(...wished.map((pod) => this.#count(pod)));
       if (now.every((pod) => most + 1 < this.#count(pod))) this.#holders.set(address, wished);
     }
@@ -126,7 +136,7 @@ class Parting {
     if (this.#count(pod) > 0) return;
     let best: { address: string; rank: readonly number[] } | undefined;
     for (const [address, holders] of this.#holders) {
-      if (this.#ask(pod, address) !== "has") continue;
+      if (this.#isFixed(holders) || this.#ask(pod, address) !== "has") continue;
       const itsNow = this.#before.get(address)?.includes(pod) === true ? 0 : 1;
       const spare = Math.min(...holders.map((holder) => this.#count(holder)));
       const rank = [itsNow, -spare, holders.length];
@@ -138,6 +148,11 @@ class Parting {
     this.#holders.set(best.address, canSpare ? [pod] : [...holders, pod]);
   }
 
+  /** Whether one of them may still send and cannot be asked to let go. */
+  #isFixed(holders: readonly string[]): boolean {
+    return holders.some((pod) => this.#silent.has(pod));
+  }
+
   #ask(pod: string, address: string): Answer {
     const has = this.#known.get(pod);
     return has === undefined ? "unknown" : has.has(address) ? "has" : "lacks";
@@ -147,9 +162,12 @@ class Parting {
     return this.#holders.get(address) ?? [];
   }
 
+  /** Addresses it can send from, as far as is known. */
   #count(pod: string): number {
     let count = 0;
-    for (const holders of this.#holders.values()) if (holders.includes(pod)) count += 1;
+    for (const [address, holders] of this.#holders) {
+      if (holders.includes(pod) && this.#ask(pod, address) !== "lacks") count += 1;
+    }
     return count;
   }
 }

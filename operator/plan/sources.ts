@@ -78,6 +78,7 @@ export function poolAssignment(
   pool: IpPool,
   world: Pick<RelayWorld, "allPools" | "poolRelays">,
   known: PodAddresses = new Map(),
+  silent: ReadonlySet<string> = new Set(),
 ): Assignment {
   const relays = world.poolRelays.filter((relay) => relay.metadata.namespace === pool.metadata.namespace);
   const owned = ownAddresses(pool, world.allPools);
@@ -91,6 +92,7 @@ export function poolAssignment(
       pods,
       known,
       before,
+      silent,
     );
   // While nothing sends there is nothing to fall back on, and nothing to move.
   if (owned.every(rests)) return part(owned);

@@ -44,6 +44,12 @@ export function knownAddresses(rows: readonly PodAddressRow[]): PodAddresses {
   return new Map(rows.map(({ pod, addresses }) => [pod, new Set(addresses)]));
 }
 
+/** Those of them that do not answer now, so that what they said may be old. */
+export function silentPods(world: PoolWorld, rows: readonly PodAddressRow[]): ReadonlySet<string> {
+  const reports = reportsByPod(world);
+  return new Set(rows.flatMap(({ pod }) => (reports.has(pod) ? [] : [pod])));
+}
+
 /** Names of the addresses that are among these, of which some may be networks. */
 function present(addresses: PoolWorld["pool"]["spec"]["addresses"], local: readonly string[]): string[] {
   const networks = local.flatMap((text) => parseNetwork(text) ?? []);

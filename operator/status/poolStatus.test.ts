@@ -307,6 +307,16 @@ test("a pod that falls silent keeps its addresses, though another one says it ha
   expect(who).toEqual({ a: ["default/mail-1"], b: ["default/mail-0"] });
 });
 
+test("nothing is taken from a silent pod, not even for one that has nothing else to send from", () => {
+  const looked = boundPool(["a", "b", "c"]);
+  const first = looked(having("mail-0", "192.0.2.10", "192.0.2.11"), having("mail-1", "192.0.2.12"));
+  const next = looked(aSilentPod("mail-0"), having("mail-1", "192.0.2.11"));
+  expect(next.who).toEqual({ ...first.who, c: ["default/mail-1"] });
+
+  const { who } = looked(having("mail-0", "192.0.2.10", "192.0.2.11"), having("mail-1", "192.0.2.11"));
+  expect(who).toMatchObject({ a: ["default/mail-0"], b: ["default/mail-1"] });
+});
+
 test("an address that moves to another pod while both answer goes there", () => {
   const looked = boundPool(["a", "b", "c"]);
   looked(having("mail-0", "192.0.2.10", "192.0.2.11"), having("mail-1", "192.0.2.12"));

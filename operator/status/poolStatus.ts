@@ -13,7 +13,7 @@ import { rampOf } from "../warmup/profile.ts";
 import { type AddressStatus, dayCaps } from "../warmup/rows.ts";
 import { nextShares } from "../warmup/shares.ts";
 import { addressStatus, type History, type PoolRecord, withDecisions, withUse } from "./poolAddress.ts";
-import { knownAddresses, podAddresses } from "./podAddresses.ts";
+import { knownAddresses, podAddresses, silentPods } from "./podAddresses.ts";
 import { poolFindings } from "./poolConditions.ts";
 import { calmFigures } from "./poolFigures.ts";
 import { setConditions } from "./setCondition.ts";
@@ -35,6 +35,7 @@ export function poolStatus(world: PoolWorld, plan: Plan): IpPoolStatus {
     pool,
     { allPools: world.allPools, poolRelays: relays },
     knownAddresses(known),
+    silentPods(world, known),
   );
   let history: History = before?.history ?? [];
   const present = pool.spec.addresses.map((spec) => {
