@@ -65,15 +65,27 @@ export class Backlog {
   }
 
   /** Takes a message in. `front`: it was before those that wait in its lane. */
-  add(message: WaitingMessage, now: Instant, { front = false, note = null as string | null } = {}): void {
-    if (this.has(message.id)) throw new Error(`Cannot queue message ${message.id}: it is queued already.`);
+  add(message: WaitingMessage, now: Instant, how: { front?: boolean; note?: string | null } = {}): void {
+    if (this.addNew(message, now, how)) return;
+    throw new Error(`Cannot queue message ${message.id}: it is queued already.`);
+  }
+
+  /** The same; false, and nothing has changed, when it is queued already. */
+  addNew(
+    message: WaitingMessage,
+    now: Instant,
+    { front = false, note = null }: { front?: boolean; note?: string | null } = {},
+  ): boolean {
+    const row = this.#columns.add(message, note);
+    if (row === NO_ROW) return false;
     const number = this.#lanes.numberOf(message);
     const lane = this.#lanes.at(number);
-    const row = this.#columns.add(message, number, note);
+    this.#columns.lane[row] = number;
     lane.messages++;
     lane.recipients += message.recipients;
     if (message.dueAt <= now) this.#enter(row, lane, front);
     else this.#wait(row, rowStates.scheduled);
+    return true;
   }
 
   /** Moves what became due into its lane, and what expired out of it; wakes lanes whose sleep is over. */

@@ -47,12 +47,12 @@ export class BacklogColumns {
     grow(this.#capacity);
   }
 
-  /** The row of a message that is not there yet. What it waits for is to be set. */
-  add(message: WaitingMessage, lane: number, note: string | null): number {
-    const row = this.ids.add(message.id);
+  /** A row for a message, or NO_ROW when it has one. Its lane and what it waits for are to be set. */
+  add(message: WaitingMessage, note: string | null): number {
+    const row = this.ids.addNew(message.id);
+    if (row === NO_ROW) return NO_ROW;
     this.dueAt[row] = message.dueAt;
     this.expiresAt[row] = message.expiresAt;
-    this.lane[row] = lane;
     this.recipients[row] = message.recipients;
     this.#note[row] = this.#noteNumber(note);
     return row;

@@ -33,7 +33,7 @@ test("the first is the row that is due or expires first, of equals the older mes
           const { state, dueAt, expiresAt } = step.of;
           const id = idOf(next++);
           const about = { credential: null, sendingDomain: null, domain: "", several: false, recipients: 1 };
-          const row = columns.add({ ...about, id, dueAt, expiresAt }, 0, null);
+          const row = columns.add({ ...about, id, dueAt, expiresAt }, null);
           columns.state[row] = state;
           schedule.add(row);
           // In its lane a message can only expire.

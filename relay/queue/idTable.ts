@@ -7,6 +7,7 @@ import type { MessageId } from "../message.ts";
 
 /** Crockford's alphabet, as kit/ulid.ts writes it. */
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const codes = Buffer.from(ALPHABET, "latin1");
 const values = new Uint8Array(128);
 for (let value = 0; value < ALPHABET.length; value++) values[ALPHABET.charCodeAt(value)] = value;
 
@@ -83,6 +84,13 @@ export class IdTable {
   add(id: MessageId): number {
     packId(id, this.#id);
     return this.#add();
+  }
+
+  /** A slot for an id that is not known yet; -1 when it is. */
+  addNew(id: MessageId): number {
+    const before = this.#size;
+    const slot = this.add(id);
+    return this.#size === before ? NONE : slot;
   }
 
   addBytes(bytes: Buffer, start: number): number {
@@ -228,8 +236,10 @@ export function packId(id: MessageId, words: Uint32Array): void {
   }
 }
 
+/** The characters of the id that is being unpacked: a string that grows letter by letter takes twice as long. */
+const letters = Buffer.alloc(26);
+
 export function unpackId(words: Uint32Array): MessageId {
-  let id = "";
   let word = 0;
   let current = words[0] ?? 0;
   let left = 32;
@@ -246,9 +256,9 @@ export function unpackId(words: Uint32Array): MessageId {
       left = 32 - missing;
       value = (high << missing) | (current >>> left);
     }
-    id += ALPHABET.charAt(value);
+    letters[index] = codes[value] ?? 0;
   }
-  return id;
+  return letters.toString("latin1");
 }
 
 /** Ids of one relay ascend: chance is in the last words, and in the time's last bits. */

@@ -44,6 +44,19 @@ export type LaneKey = Pick<
   "credential" | "sendingDomain" | "queueClass" | "domain" | "several"
 >;
 
+function senderName({ credential, queueClass, sendingDomain, several }: Omit<LaneKey, "domain">): string {
+  return `${credential ?? ""}\n${queueClass ?? ""}\n${sendingDomain ?? ""}\n${credential === null}${sendingDomain === null}${several}`;
+}
+
+function isSameSender(a: Omit<LaneKey, "domain">, b: Omit<LaneKey, "domain">): boolean {
+  return (
+    a.credential === b.credential &&
+    a.sendingDomain === b.sendingDomain &&
+    a.queueClass === b.queueClass &&
+    a.several === b.several
+  );
+}
+
 function standingOf({ rank, credential, name, domain }: Lane): Standing {
   return { rank, tenant: credential ?? "", lane: `${name} ${domain}` };
 }
@@ -56,6 +69,8 @@ export class Lanes {
   readonly #free: number[] = [];
   /** By who sends, then recipient domain. */
   readonly #numbers = new Map<string, Map<string, number>>();
+  /** Who was asked for last: of a million messages many come from one sender in a row, whose name is long to make. */
+  #latest: { readonly sender: Omit<LaneKey, "domain">; readonly numbers: Map<string, number> } | null = null;
   #turns = new PriorityTurns<Lane>();
   #rankOf: (queueClass: string | undefined) => Rank = () => 0;
   readonly #sleeping = new DueHeap<Lane>();
@@ -78,24 +93,23 @@ export class Lanes {
   }
 
   /** The number of the lane of a message, which is made when there is none. */
-  numberOf({ credential, sendingDomain, queueClass, domain, several }: LaneKey): number {
-    const sender = `${credential ?? ""}\n${queueClass ?? ""}\n${sendingDomain ?? ""}\n${credential === null}${sendingDomain === null}${several}`;
-    let numbers = this.#numbers.get(sender);
-    if (numbers === undefined) this.#numbers.set(sender, (numbers = new Map()));
+  numberOf(key: LaneKey): number {
+    const { domain } = key;
+    if (this.#latest === null || !isSameSender(this.#latest.sender, key)) {
+      const name = senderName(key);
+      let numbers = this.#numbers.get(name);
+      if (numbers === undefined) this.#numbers.set(name, (numbers = new Map()));
+      this.#latest = { sender: key, numbers };
+    }
+    const { numbers } = this.#latest;
     const known = numbers.get(domain);
     if (known !== undefined) return known;
     const number = this.#free.pop() ?? this.#lanes.length;
     numbers.set(domain, number);
+    const { credential, sendingDomain, queueClass, several } = key;
     this.#lanes[number] = {
-      ...{
-        credential,
-        sendingDomain,
-        queueClass,
-        domain,
-        several,
-        name: sender,
-        rank: this.#rankOf(queueClass),
-      },
+      ...{ credential, sendingDomain, queueClass, domain, several },
+      ...{ name: senderName(key), rank: this.#rankOf(queueClass) },
       ...{ first: NO_ROW, last: NO_ROW, length: 0, messages: 0, recipients: 0, inMemory: 0 },
       ...{ parked: false, sleeper: null, full: false },
     };
@@ -221,7 +235,10 @@ export class Lanes {
     if (numbers === undefined || number === undefined || this.#lanes[number] !== lane) return;
     if (lane.sleeper !== null) this.#sleeping.remove(lane.sleeper);
     numbers.delete(lane.domain);
-    if (numbers.size === 0) this.#numbers.delete(lane.name);
+    if (numbers.size === 0) {
+      this.#numbers.delete(lane.name);
+      this.#latest = null;
+    }
     this.#lanes[number] = undefined;
     this.#free.push(number);
   }

@@ -70,9 +70,8 @@ export class Window {
 
   /** What a former life left. */
   recovered(message: WaitingMessage, now: Instant): void {
-    // Accepted since: the recovery's walk has come upon a message of this life.
-    if (this.#state.entries.has(message.id) || this.#state.backlog.has(message.id)) return;
-    this.#state.backlog.add(message, now);
+    // Accepted since: the recovery's walk has come upon a message of this life, in memory or in the backlog.
+    if (!this.#state.entries.has(message.id)) this.#state.backlog.addNew(message, now);
   }
 
   /** Loads what has its turn, as far as there is room; of a relay that stands still only what expired. */

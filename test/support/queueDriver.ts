@@ -15,7 +15,7 @@ import {
   noMetrics,
 } from "../../relay/queue/enginePorts.ts";
 import { createMemoryDisk, createMemorySpool, type MemoryDisk } from "../../relay/queue/memorySpool.ts";
-import type { Spool } from "../../relay/queue/spool.ts";
+import type { Spool, WaitingMessage } from "../../relay/queue/spool.ts";
 import type { Deliverer, MxResolver, Resolution } from "../../relay/smtp/delivery.ts";
 import { FakeClock } from "./fakeClock.ts";
 import { queuedMessage, recipient } from "./queuedMessage.ts";
@@ -157,6 +157,8 @@ export interface QueueDriverOptions {
   readonly ports?: Partial<EnginePorts>;
   /** The story has so much in its queue that asking for reasons at each step would take too long. */
   readonly unexplained?: boolean;
+  /** What a start comes upon of those that a former life left; unless told otherwise all of them. */
+  readonly walk?: (former: readonly WaitingMessage[]) => Iterable<WaitingMessage>;
 }
 
 /** Lets what follows from the passing of time settle, and then has it looked at. */
@@ -243,7 +245,7 @@ export class QueueDriver {
     const waiting = [...recovered.waiting];
     for (const message of await spool.load(waiting.map(({ id }) => id)))
       if (message !== null && !(message instanceof Error)) this.#told.sent(message);
-    engine.start({ ...recovered, waiting });
+    engine.start({ ...recovered, waiting: this.#options.walk?.(waiting) ?? waiting });
     engine.apply(this.config, "mail-0");
     await this.settle();
   }

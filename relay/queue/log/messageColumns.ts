@@ -207,18 +207,21 @@ export class MessageColumns {
     this.#recovery = null;
     if (recovery === null) return;
     recovery.forgetDueTimes();
-    const known = this.#ids.end;
-    for (const slot of byAge(this.#ids, known)) {
+    for (const slot of byAge(this.#ids, this.#ids.end)) {
       if (!this.#ids.isUsed(slot)) continue;
       const { sendingDomain, credential, queueClass, domain } = recovery.laneOf(slot);
-      yield {
+      // Field by field: to spread parts of it takes three times as long, a million times.
+      const message = {
         id: this.#ids.idOf(slot),
         dueAt: recovery.dueAt[slot] ?? 0,
         expiresAt: recovery.expiresAt[slot] ?? 0,
         recipients: this.#recipients.waitingOf(slot),
-        ...{ sendingDomain, credential, domain, several: this.#recipients.countOf(slot) > 1 },
-        ...(queueClass === undefined ? {} : { queueClass }),
+        several: this.#recipients.countOf(slot) > 1,
+        sendingDomain,
+        credential,
+        domain,
       };
+      yield queueClass === undefined ? message : { ...message, queueClass };
     }
   }
 

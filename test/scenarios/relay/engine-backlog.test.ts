@@ -4,6 +4,8 @@
  */
 import { expect, test } from "vitest";
 
+import type { QueuedMessage } from "../../../relay/message.ts";
+import type { WaitingMessage } from "../../../relay/queue/spool.ts";
 import { aConfig, days, minutes, QueueDriver } from "../../support/queueDriver.ts";
 import { refused, unreachable } from "../../support/scriptedDeliverer.ts";
 
@@ -154,4 +156,35 @@ test("an envelope that cannot be read waits, says so, and is tried again", async
   await story.clock.advance(6 * minutes);
   await deliver(story, 20);
   expect(story.peers.delivered).toHaveLength(20);
+});
+
+test("a message that is accepted while those of a former life are taken over is queued once, in memory or not", async () => {
+  let accepted: QueuedMessage[] = [];
+  const story: QueueDriver = await QueueDriver.open({
+    config: aConfig({ paused: true }),
+    *walk(former) {
+      const isNew = ({ id }: WaitingMessage) => accepted.some((message) => message.id === id);
+      yield* former.filter((each) => !isNew(each));
+      for (const message of accepted) story.engine.enqueue(message);
+      yield* former.filter(isNew);
+    },
+  });
+  await story.send({ to: "former@inbox.test" });
+  // The one finds somebody before it in its lane, the other does not.
+  const ids = [await story.send({ to: "behind@inbox.test" }), await story.send({ to: "first@other.test" })];
+  const loaded = await story.spool.load(ids);
+  accepted = loaded.flatMap((each) => (each === null || each instanceof Error ? [] : [each]));
+
+  story.crash();
+  await story.start();
+  expect(story.engine.report().queue.messages).toBe(3);
+
+  story.apply(aConfig());
+  await deliver(story, 3);
+  expect(story.peers.delivered.toSorted()).toEqual([
+    "behind@inbox.test",
+    "first@other.test",
+    "former@inbox.test",
+  ]);
+  expect(story.engine.report().queue.messages).toBe(0);
 });
