@@ -317,6 +317,18 @@ describe("a start", () => {
     expect((await recoverAll(spool)).damagedBytes).toBeGreaterThan(0);
   });
 
+  test("goes around such a place at the end of a checkpoint, where that says how much it holds", async () => {
+    for (let n = 1; n < 60; n++) await put(spool, nthId(n), LARGE, to(`${n}${"x".repeat(200)}@inbox.test`));
+    await vi.waitFor(async () =>
+      expect(await filesLike(/^checkpoint-/)).toEqual([expect.stringMatching(/log$/)]),
+    );
+    stage.files.fail(await unreadable(/^checkpoint-/, '"messages":'));
+    spool = await stage.openAfterKill();
+    const { messages, damagedBytes } = await recoverAll(spool);
+    expect(messages.map(({ id }) => id)).toContain(nthId(1));
+    expect(damagedBytes).toBeGreaterThan(0);
+  });
+
   test("goes around such a place among the batches that are in a segment only", async () => {
     await stage.remove();
     stage = await fileStage();

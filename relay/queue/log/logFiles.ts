@@ -8,7 +8,7 @@
  */
 import { join } from "node:path";
 
-import type { Files, StoredFile } from "../files.ts";
+import { type Files, type StoredFile, withFile } from "../files.ts";
 
 /** A record of a log or a checkpoint, for whoever reads it again. */
 export interface LogPlace {
@@ -54,6 +54,11 @@ export class LogFiles {
 
   open(stem: Stem, sequence: number): Promise<StoredFile> {
     return this.#files.open(this.#path(nameOf(stem, sequence)));
+  }
+
+  /** Opens it for `use` only. */
+  read<T>(stem: Stem, sequence: number, use: (file: StoredFile) => Promise<T>): Promise<T> {
+    return withFile(this.#files, this.#path(nameOf(stem, sequence)), use);
   }
 
   /** Its name is durable after `sync`. */

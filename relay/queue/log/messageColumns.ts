@@ -55,7 +55,6 @@ export class MessageColumns {
   readonly #use = new AllowanceUse();
   /** Until all that waits was told. */
   #recovery: RecoveryColumns | null = new RecoveryColumns();
-  #expected = 0;
 
   constructor() {
     this.#ids = new IdTable((capacity) => {
@@ -108,13 +107,12 @@ export class MessageColumns {
   }
 
   /**
-   * Makes room for so many more. Grown step by step the columns would leave holes in memory that are never
-   * given back.
+   * Makes room for so many, before any come. Grown step by step the columns would leave holes in memory that are
+   * never given back.
    */
   expect(count: number): void {
-    this.#expected += count;
-    this.#ids.reserve(this.#expected + SPARE);
-    this.#recovery?.reserve(this.#expected + SPARE);
+    this.#ids.reserve(count + SPARE);
+    this.#recovery?.reserve(count + SPARE);
   }
 
   slotOf(id: MessageId): number | undefined {

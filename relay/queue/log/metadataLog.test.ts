@@ -200,3 +200,38 @@ test("a record longer than the reading window is read whole", async () => {
 
   expect((await read(files)).found).toEqual([1, 2, 9]);
 });
+
+test("before the first record it is told how many messages there are: those of a checkpoint, and about those of logs", async () => {
+  const files = new PowerLossFiles();
+  const log = await newLog(files);
+  const numbers = Array.from({ length: 100 }, (_, n) => n);
+  await write(log, numbers.map(put));
+  await log.startLog();
+  const state = async function* () {
+    yield numbers.map(put).map(encodeMetadata);
+  };
+  await log.checkpoint(state(), nobody);
+  const told = async () => {
+    const heard: (number | "record")[] = [];
+    await new MetadataLog(files, FOLDER).recover(
+      () => heard.push("record"),
+      (messages) => heard.push(messages),
+    );
+    expect(heard.indexOf("record")).toBe(1);
+    expect(heard.filter((each) => each !== "record")).toHaveLength(1);
+    return Number(heard[0]);
+  };
+  expect(await told()).toBe(100);
+
+  await write(
+    log,
+    numbers.map((n) => put(100 + n)),
+  );
+  await log.startLog();
+  await write(
+    log,
+    numbers.map((n) => put(200 + n)),
+  );
+  expect(await told()).toBeGreaterThan(200);
+  expect(await told()).toBeLessThan(400);
+});

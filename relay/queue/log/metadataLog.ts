@@ -58,7 +58,7 @@ export class MetadataLog {
     this.#nextPlace = nextPlace;
   }
 
-  /** Reads everything. `startLog` must follow. `expect` hears before each file about how many messages it holds. */
+  /** Reads everything. `startLog` must follow. `expect` hears first about how many messages there are. */
   async recover(
     apply: ApplyRecord,
     expect: (messages: number) => void = () => {},

@@ -71,16 +71,38 @@ export class RecoveryColumns {
   }
 }
 
-/** Slots below `end` that are in use, in the order of their ids, which is that of acceptance. */
+/**
+ * Slots below `end` that are in use, in the order of their ids, which is that of acceptance. New messages are given the
+ * slots of old ones: a few of a million stray from the order, after weeks all may. So strays are taken out, two wherever
+ * the order breaks since either may be one, and sorted by themselves.
+ */
 export function byAge(ids: IdTable, end: number): Uint32Array {
-  const slots = new Uint32Array(ids.size);
-  let count = 0;
-  let ascending = true;
+  const order = new Uint32Array(ids.size);
+  const strays = new Uint32Array(ids.size);
+  let kept = 0;
+  let strayed = 0;
   for (let slot = 0; slot < end; slot++) {
     if (!ids.isUsed(slot)) continue;
-    ascending &&= count === 0 || ids.isBefore(slots[count - 1] ?? 0, slot);
-    slots[count++] = slot;
+    const before = order[kept - 1];
+    if (before === undefined || ids.isBefore(before, slot)) order[kept++] = slot;
+    else {
+      kept--;
+      strays[strayed++] = before;
+      strays[strayed++] = slot;
+    }
   }
-  // Slots are given out again: after some days of traffic they say nothing about age.
-  return ascending ? slots : slots.sort((a, b) => (a === b ? 0 : ids.isBefore(a, b) ? -1 : 1));
+  const sorted = strays.subarray(0, strayed).sort((a, b) => (a === b ? 0 : ids.isBefore(a, b) ? -1 : 1));
+  // Merged from the end, where there is room for them.
+  for (let to = kept + strayed - 1; strayed > 0; to--) {
+    const stray = sorted[strayed - 1] ?? 0;
+    const other = order[kept - 1];
+    if (other !== undefined && ids.isBefore(stray, other)) {
+      order[to] = other;
+      kept--;
+    } else {
+      order[to] = stray;
+      strayed--;
+    }
+  }
+  return order;
 }
